@@ -1,0 +1,80 @@
+/**
+ * The trusted environment (TrE) as the device's core sees it: one narrow interface, nothing behind it.
+ *
+ * Identity, private key, roots and every signature check stay on the far side (TS 33.320 7.2.2-9..12, 5.2-2). All calls
+ * are asynchronous because a TrE may be another process or a chip.
+ */
+import type { Bytes } from "../bytes/bytes.ts";
+
+/** What the TrE must know to compute the device's AUTH payload (RFC 7296 2.15, RFC 7427). */
+export interface AuthRequest {
+  /** RealMessage1 | NonceRData | prf(SK_pi, IDi'): the octets to be signed. */
+  octets: Bytes;
+  /** Hash algorithms the peer announced in SIGNATURE_HASH_ALGORITHMS; empty means it did not (RFC 7427 4). */
+  peerHashes: readonly number[];
+  /** SHA-1 hashes of the public keys of CAs the peer trusts (CERTREQ, RFC 7296 3.7). */
+  acceptableCas: readonly Bytes[];
+}
+
+export interface AuthAnswer {
+  method: number;
+  data: Bytes;
+}
+
+/** The peer's credentials as received, for the TrE to judge. */
+export interface PeerCredentials {
+  idType: number;
+  idData: Bytes;
+  /** DER certificates in the order received, the end entity's first. */
+  certificates: readonly Bytes[];
+  /** DER OCSP responses received in-band (RFC 4806). */
+  ocspResponses: readonly Bytes[];
+  authMethod: number;
+  authData: Bytes;
+  /** The octets the peer signed. */
+  octets: Bytes;
+  /** The name or address the device connected to (TS 33.320 7.2.2-4). */
+  connectedTo: { fqdn: string } | { address: string };
+}
+
+/** Why a peer's credentials were refused, typed (`reason`), told (`message`) and with evidence where there is some. */
+export interface PeerRefusal {
+  reason: string;
+  message: string;
+  evidence?: Record<string, unknown>;
+}
+
+export interface PeerEvidence {
+  /** Subject and issuer names of the path, end entity first, for people. */
+  path: readonly string[];
+  /** Verdict on the end entity's revocation status, such as "in-band good". */
+  ocsp: string;
+  /** DNS names and addresses the certificate carries. */
+  names: readonly string[];
+}
+
+export type PeerVerdict = { valid: true; evidence: PeerEvidence } | { valid: false; refusal: PeerRefusal };
+
+export interface Integrity {
+  /** True if every file of the signed manifest has the digest it lists (TS 33.320 5.2-3, A.1-1). */
+  intact: boolean;
+  /** What failed, for people; empty if intact. */
+  problems: readonly string[];
+}
+
+export interface TrustedEnvironment {
+  /** Measures the device's files against the signed manifest; nothing may be sent before this says intact. */
+  verifyIntegrity(): Promise<Integrity>;
+  /** The permanent identity, an FQDN (TS 33.320 5.2-5); cannot be changed. */
+  identity(): Promise<{ idType: number; idData: Bytes; fqdn: string }>;
+  /** The device's certificate path as DER, end entity first, without the root (at most four). */
+  certificates(): Promise<readonly Bytes[]>;
+  /** SHA-1 hashes of the SubjectPublicKeyInfo of the trusted roots, for CERTREQ. */
+  rootKeyHashes(): Promise<readonly Bytes[]>;
+  /** Hashes of the public keys of OCSP responders trusted besides the CAs themselves (RFC 4806 3.1). */
+  ocspResponderHashes(): Promise<readonly Bytes[]>;
+  /** Computes the AUTH payload (TS 33.320 7.2.2-12). */
+  computeAuth(request: AuthRequest): Promise<AuthAnswer>;
+  /** Verifies AUTH, chain, name and, where configured, status (TS 33.320 7.2.2-11, 7.2.3). */
+  verifyPeer(credentials: PeerCredentials): Promise<PeerVerdict>;
+}

@@ -14,32 +14,38 @@ export class Writer {
   }
 
   u8(value: number): this {
-    this.#buffer[this.#grow(1)] = value;
+    const at = this.#grow(1);
+    this.#buffer[at] = value;
     return this;
   }
 
   u16(value: number): this {
-    this.#buffer.writeUInt16BE(value, this.#grow(2));
+    const at = this.#grow(2);
+    this.#buffer.writeUInt16BE(value, at);
     return this;
   }
 
   u24(value: number): this {
-    this.#buffer.writeUIntBE(value, this.#grow(3), 3);
+    const at = this.#grow(3);
+    this.#buffer.writeUIntBE(value, at, 3);
     return this;
   }
 
   u32(value: number): this {
-    this.#buffer.writeUInt32BE(value, this.#grow(4));
+    const at = this.#grow(4);
+    this.#buffer.writeUInt32BE(value, at);
     return this;
   }
 
   u64(value: bigint): this {
-    this.#buffer.writeBigUInt64BE(value, this.#grow(8));
+    const at = this.#grow(8);
+    this.#buffer.writeBigUInt64BE(value, at);
     return this;
   }
 
   bytes(bytes: Uint8Array): this {
-    this.#buffer.set(bytes, this.#grow(bytes.length));
+    const at = this.#grow(bytes.length);
+    this.#buffer.set(bytes, at);
     return this;
   }
 
@@ -67,6 +73,7 @@ export class Writer {
     return this.#buffer.subarray(0, this.#length);
   }
 
+  // Call it before touching #buffer: it may put a larger one in its place.
   #grow(count: number): number {
     const at = this.#length;
     const needed = at + count;

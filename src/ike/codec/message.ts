@@ -130,15 +130,18 @@ export interface UnknownPayload {
   data: Bytes;
 }
 
+/** The payload type that a kind names; ID and TS payloads have two kinds each. */
+type PayloadOf<K extends Payload["kind"], P = Payload> = P extends { kind: infer Kind } ? (K extends Kind ? P : never) : never;
+
 /** The first payload of a kind, or undefined. */
-export function find<K extends Payload["kind"]>(payloads: readonly Payload[], kind: K): Extract<Payload, { kind: K }> | undefined {
-  for (const payload of payloads) if (payload.kind === kind) return payload as Extract<Payload, { kind: K }>;
+export function find<K extends Payload["kind"]>(payloads: readonly Payload[], kind: K): PayloadOf<K> | undefined {
+  for (const payload of payloads) if (payload.kind === kind) return payload as PayloadOf<K>;
   return undefined;
 }
 
 /** All payloads of a kind, in the order received. */
-export function findAll<K extends Payload["kind"]>(payloads: readonly Payload[], kind: K): Extract<Payload, { kind: K }>[] {
-  return payloads.filter((payload): payload is Extract<Payload, { kind: K }> => payload.kind === kind);
+export function findAll<K extends Payload["kind"]>(payloads: readonly Payload[], kind: K): PayloadOf<K>[] {
+  return payloads.filter((payload) => payload.kind === kind) as PayloadOf<K>[];
 }
 
 /** The first Notify payload of a type, or undefined. */

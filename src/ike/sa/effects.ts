@@ -1,0 +1,116 @@
+/**
+ * What an IKE core asks of its shell, and what it hears back.
+ *
+ * A core returns effects as values and never waits: the shell sends the packets, programs the data plane, and answers
+ * each `request` whenever it can through `IkeEndpoint.answer`. An answer that comes late, twice or for a closed IKE SA
+ * finds nothing to act on.
+ */
+import type { Bytes } from "../../bytes/bytes.ts";
+import type { ChildSaId, ChildSaSpec, UdpAddress } from "../../esp/dataPlane.ts";
+import type { TrafficSelector } from "../../esp/selector.ts";
+import type { PeerCredentials, PeerEvidence, PeerRefusal } from "../../tre/trustedEnvironment.ts";
+import type { ConfigAttribute, IkeHeader, IkeSpi } from "../codec/message.ts";
+import type { IkeKeys } from "../crypto/kdf.ts";
+import type { IkeSuite } from "../crypto/suite.ts";
+
+/** Names one IKE SA within an endpoint, for as long as the process lives; a rekeyed IKE SA gets a new one. */
+export type IkeSaId = number & { readonly __brand: "IkeSaId" };
+
+export type Effect =
+  /** Sends `packet` (without non-ESP marker); `natT` says that the marker of RFC 3948 2.2 goes in front. */
+  | { kind: "send"; packet: Bytes; from: UdpAddress; to: UdpAddress; natT: boolean }
+  | { kind: "sendKeepalive"; from: UdpAddress; to: UdpAddress }
+  | { kind: "request"; sa: IkeSaId; requestId: number; request: Request }
+  | { kind: "installChild"; sa: IkeSaId; spec: ChildSaSpec }
+  | { kind: "removeChild"; sa: IkeSaId; child: ChildSaId }
+  | { kind: "moveChild"; child: ChildSaId; local: UdpAddress; remote: UdpAddress }
+  | { kind: "event"; event: IkeEvent };
+
+/** Questions that need keys, certificates, roots, revocation data or address pools, none of which a core holds. */
+export type Request =
+  | { ask: "computeAuth"; octets: Bytes; peerHashes: readonly number[]; acceptableCas: readonly Bytes[]; ocspAsked: boolean; ocspResponderHashes: readonly Bytes[]; peerIdentity: PeerIdentity | undefined }
+  | { ask: "verifyPeer"; credentials: PeerCredentials }
+  | { ask: "assignAddress"; identity: PeerIdentity; attributes: readonly ConfigAttribute[] };
+
+export type Answer =
+  | { ask: "computeAuth"; result: OwnAuth | PeerRefusal }
+  | { ask: "verifyPeer"; result: VerifiedPeer | PeerRefusal }
+  | { ask: "assignAddress"; result: AssignedAddress | PeerRefusal };
+
+export interface OwnAuth {
+  method: number;
+  data: Bytes;
+  /** DER, end entity first, at most four (TS 33.320 7.2.3-1, 7.2.4-1). */
+  certificates: readonly Bytes[];
+  /** DER OCSP responses for our own path (RFC 4806 3.2); empty if none was asked for or none is at hand. */
+  ocspResponses: readonly Bytes[];
+}
+
+export interface VerifiedPeer {
+  evidence: PeerEvidence;
+}
+
+export interface AssignedAddress {
+  attributes: ConfigAttribute[];
+  /** What the peer may use as its inner addresses: our remote traffic selectors. */
+  selectors: TrafficSelector[];
+}
+
+/** The identity a peer claimed in IDi or IDr and proved. */
+export interface PeerIdentity {
+  idType: number;
+  idData: Bytes;
+  /** Readable form: the FQDN, address or distinguished name. */
+  text: string;
+}
+
+/** A typed reason why an IKE SA was not established or ended. */
+export interface IkeRefusal extends PeerRefusal {
+  /** Which side refused. */
+  by: "us" | "peer";
+  /** Notify type told or heard on the wire, where there was one (RFC 7296 3.10.1). */
+  notify?: number;
+}
+
+export interface MessageTrace {
+  kind: "message";
+  sa: IkeSaId | undefined;
+  direction: "sent" | "received";
+  header: IkeHeader;
+  /** One short description a payload, e.g. "IDi(ap-0001.example)". */
+  payloads: readonly string[];
+  /** Datagrams it took (RFC 7383). */
+  fragments: number;
+  bytes: number;
+  local: UdpAddress;
+  remote: UdpAddress;
+}
+
+export type IkeEvent =
+  | MessageTrace
+  | { kind: "retransmission"; sa: IkeSaId; messageId: number; attempt: number }
+  | { kind: "keys"; initiatorSpi: IkeSpi; responderSpi: IkeSpi; suite: IkeSuite; keys: IkeKeys }
+  | { kind: "established"; sa: IkeSaId; peer: PeerIdentity; evidence: PeerEvidence; suite: IkeSuite; remote: UdpAddress; addresses: readonly ConfigAttribute[]; initiator: boolean }
+  | { kind: "failed"; sa: IkeSaId; peer: PeerIdentity | undefined; refusal: IkeRefusal; remote: UdpAddress }
+  | { kind: "closed"; sa: IkeSaId; peer: PeerIdentity | undefined; cause: CloseCause }
+  | { kind: "ikeRekeyed"; from: IkeSaId; to: IkeSaId; peer: PeerIdentity; byUs: boolean }
+  | { kind: "childInstalled"; sa: IkeSaId; child: ChildSaId; suite: string; inboundSpi: number; outboundSpi: number; replaces: ChildSaId | undefined }
+  | { kind: "childRemoved"; sa: IkeSaId; child: ChildSaId }
+  | { kind: "childFailed"; sa: IkeSaId; notify: number; message: string }
+  | { kind: "moved"; sa: IkeSaId; remote: UdpAddress }
+  | { kind: "dropped"; reason: DropReason; from: UdpAddress; detail: string };
+
+export type CloseCause = "deletedByPeer" | "deletedByUs" | "replacedByNewerSa" | "peerUnresponsive" | "rekeyed" | "lifetimeOver" | "shutdown" | "authenticationFailed" | "protocolError";
+
+/** Why a datagram was not acted on; each is counted by shells. */
+export type DropReason =
+  | "malformed"
+  | "unknownSpi"
+  | "integrityFailed"
+  | "unexpectedMessageId"
+  | "unexpectedExchange"
+  | "halfOpenLimit"
+  | "cookieWrong"
+  | "unsupportedVersion"
+  | "unencrypted"
+  | "noProposal";

@@ -1,0 +1,251 @@
+/** OCSP requests and responses (RFC 6960 4.1, 4.2). */
+import { createHash } from "node:crypto";
+import type { Bytes } from "../bytes/bytes.ts";
+import { contextTag, DerReader, inside, Tag } from "../der/reader.ts";
+import { bitString, element, enumerated, explicit, generalizedTime, implicit, nullValue, octetString, oid, sequence } from "../der/writer.ts";
+import { extension } from "./build.ts";
+import { type Certificate, parseCertificate } from "./certificate.ts";
+import { type Extension, readExtensions } from "./extensions.ts";
+import { type Name, readName } from "./name.ts";
+import { Oid } from "./oids.ts";
+import { readSignatureAlgorithm, type SignatureAlgorithm, type Signer } from "./signature.ts";
+
+/** Names one certificate to a responder (RFC 6960 4.1.1). */
+export interface CertId {
+  hash: "sha1" | "sha256";
+  issuerNameHash: Bytes;
+  issuerKeyHash: Bytes;
+  serial: Bytes;
+  /** As received, for echoing. */
+  der: Bytes;
+}
+
+export interface OcspRequest {
+  ids: CertId[];
+  nonce: Bytes | undefined;
+}
+
+export const ResponseStatus = { successful: 0, malformedRequest: 1, internalError: 2, tryLater: 3, sigRequired: 5, unauthorized: 6 } as const;
+
+export type CertStatus = { kind: "good" } | { kind: "revoked"; at: number; reason: number | undefined } | { kind: "unknown" };
+
+export interface SingleResponse {
+  id: CertId;
+  status: CertStatus;
+  thisUpdate: number;
+  nextUpdate: number | undefined;
+}
+
+export type ResponderId = { byName: Name } | { byKey: Bytes };
+
+export interface BasicOcspResponse {
+  /** What the responder signed. */
+  tbs: Bytes;
+  responderId: ResponderId;
+  producedAt: number;
+  responses: SingleResponse[];
+  nonce: Bytes | undefined;
+  extensions: readonly Extension[];
+  signatureAlgorithm: SignatureAlgorithm;
+  signature: Bytes;
+  certificates: Certificate[];
+}
+
+export type OcspResponse = { status: number; basic: undefined } | { status: 0; basic: BasicOcspResponse };
+
+/** The identifier of `certificate` as issued by `issuer`. */
+export function certIdOf(certificate: Certificate, issuer: Certificate, hash: CertId["hash"] = "sha1"): CertId {
+  const digest = (data: Bytes) => createHash(hash).update(data).digest();
+  const issuerNameHash = digest(issuer.subject.der);
+  const issuerKeyHash = digest(issuer.publicKeyBits);
+  return { hash, issuerNameHash, issuerKeyHash, serial: certificate.serial, der: encodeCertId(hash, issuerNameHash, issuerKeyHash, certificate.serial) };
+}
+
+export function sameCertId(a: CertId, b: CertId): boolean {
+  return a.hash === b.hash && a.serial.equals(b.serial) && a.issuerKeyHash.equals(b.issuerKeyHash) && a.issuerNameHash.equals(b.issuerNameHash);
+}
+
+export function buildOcspRequest(ids: readonly CertId[], nonce: Bytes | undefined): Bytes {
+  const list = sequence(...ids.map((id) => sequence(id.der)));
+  const extensions = nonce === undefined ? [] : [explicit(2, sequence(nonceExtension(nonce)))];
+  return sequence(sequence(list, ...extensions));
+}
+
+/** Reads a request; its signature, which no client here makes, is passed over. Throws DerError. */
+export function parseOcspRequest(der: Bytes): OcspRequest {
+  const outer = new DerReader(der);
+  const request = outer.sequence("OCSPRequest");
+  outer.end("OCSPRequest");
+  const tbs = request.sequence("tbsRequest");
+  request.optional(contextTag(0, "constructed"), "optionalSignature");
+  request.end("OCSPRequest");
+  tbs.optional(contextTag(0, "constructed"), "version");
+  tbs.optional(contextTag(1, "constructed"), "requestorName");
+  const list = tbs.sequence("requestList");
+  const ids: CertId[] = [];
+  while (!list.atEnd) {
+    if (ids.length >= MAX_REQUESTS) list.fail("requestList", `more than ${MAX_REQUESTS} certificates`);
+    const one = list.sequence("Request");
+    ids.push(readCertId(one));
+    one.optional(contextTag(0, "constructed"), "singleRequestExtensions");
+    one.end("Request");
+  }
+  const wrapped = tbs.optional(contextTag(2, "constructed"), "requestExtensions");
+  tbs.end("tbsRequest");
+  const extensions = wrapped === undefined ? [] : readExtensions(inside(wrapped).sequence("requestExtensions"), "requestExtensions");
+  return { ids, nonce: readNonce(extensions) };
+}
+
+export interface NewOcspResponse {
+  responderId: ResponderId;
+  producedAt: number;
+  responses: readonly SingleResponse[];
+  nonce: Bytes | undefined;
+  /** DER of the delegated signer's certificate; none where the CA itself signs. */
+  certificates: readonly Bytes[];
+  signer: Signer;
+}
+
+/** DER of a successful, signed response. */
+export function buildOcspResponse(made: NewOcspResponse): Bytes {
+  const responderId = "byName" in made.responderId ? explicit(1, made.responderId.byName.der) : explicit(2, octetString(made.responderId.byKey));
+  const tbs = sequence(
+    responderId,
+    generalizedTime(made.producedAt),
+    sequence(...made.responses.map(encodeSingle)),
+    ...(made.nonce === undefined ? [] : [explicit(1, sequence(nonceExtension(made.nonce)))]),
+  );
+  const certificates = made.certificates.length === 0 ? [] : [explicit(0, sequence(...made.certificates))];
+  const basic = sequence(tbs, made.signer.algorithm, bitString(made.signer.sign(tbs)), ...certificates);
+  return sequence(enumerated(ResponseStatus.successful), explicit(0, sequence(oid(Oid.ocspBasic), octetString(basic))));
+}
+
+/** DER of a response that says only why there is none (RFC 6960 4.2.1). */
+export function buildOcspError(status: number): Bytes {
+  return sequence(enumerated(status));
+}
+
+/** Reads a response; throws DerError. */
+export function parseOcspResponse(der: Bytes): OcspResponse {
+  const outer = new DerReader(der);
+  const response = outer.sequence("OCSPResponse");
+  outer.end("OCSPResponse");
+  const status = response.expect(Tag.ENUMERATED, "responseStatus").content[0] ?? ResponseStatus.internalError;
+  const wrapped = response.optional(contextTag(0, "constructed"), "responseBytes");
+  response.end("OCSPResponse");
+  if (status !== ResponseStatus.successful || wrapped === undefined) return { status: status === 0 ? ResponseStatus.internalError : status, basic: undefined };
+  const bytes = inside(wrapped).sequence("responseBytes");
+  const type = bytes.oid("responseType");
+  if (type !== Oid.ocspBasic) bytes.fail("responseType", `${type} is not id-pkix-ocsp-basic`);
+  const content = bytes.expect(Tag.OCTET_STRING, "response");
+  const basicOuter = inside(content);
+  const basic = basicOuter.sequence("BasicOCSPResponse");
+  basicOuter.end("BasicOCSPResponse");
+  return { status: 0, basic: readBasic(basic) };
+}
+
+function readBasic(basic: DerReader): BasicOcspResponse {
+  const tbs = basic.expect(Tag.SEQUENCE, "tbsResponseData");
+  const signatureAlgorithm = readSignatureAlgorithm(basic, "signatureAlgorithm");
+  const signature = basic.bitString("signature");
+  const certificates: Certificate[] = [];
+  const wrapped = basic.optional(contextTag(0, "constructed"), "certs");
+  basic.end("BasicOCSPResponse");
+  if (wrapped !== undefined) {
+    const list = inside(wrapped).sequence("certs");
+    while (!list.atEnd) {
+      if (certificates.length >= MAX_CERTIFICATES) list.fail("certs", `more than ${MAX_CERTIFICATES}`);
+      certificates.push(parseCertificate(list.expect(Tag.SEQUENCE, "certs").whole));
+    }
+  }
+  const data = inside(tbs);
+  data.optional(contextTag(0, "constructed"), "version");
+  const responderId = readResponderId(data);
+  const producedAt = data.time("producedAt");
+  const list = data.sequence("responses");
+  const responses: SingleResponse[] = [];
+  while (!list.atEnd) {
+    if (responses.length >= MAX_REQUESTS) list.fail("responses", `more than ${MAX_REQUESTS}`);
+    responses.push(readSingle(list.sequence("SingleResponse")));
+  }
+  const wrappedExtensions = data.optional(contextTag(1, "constructed"), "responseExtensions");
+  data.end("tbsResponseData");
+  const extensions = wrappedExtensions === undefined ? [] : readExtensions(inside(wrappedExtensions).sequence("responseExtensions"), "responseExtensions");
+  return { tbs: tbs.whole, responderId, producedAt, responses, nonce: readNonce(extensions), extensions, signatureAlgorithm, signature, certificates };
+}
+
+function readResponderId(data: DerReader): ResponderId {
+  const byName = data.optional(contextTag(1, "constructed"), "responderID");
+  if (byName !== undefined) return { byName: readName(inside(byName), "responderID.byName") };
+  const byKey = data.expect(contextTag(2, "constructed"), "responderID");
+  return { byKey: inside(byKey).octetString("responderID.byKey") };
+}
+
+function readSingle(single: DerReader): SingleResponse {
+  const id = readCertId(single);
+  const status = readStatus(single);
+  const thisUpdate = single.time("thisUpdate");
+  const next = single.optional(contextTag(0, "constructed"), "nextUpdate");
+  const wrapped = single.optional(contextTag(1, "constructed"), "singleExtensions");
+  single.end("SingleResponse");
+  if (wrapped !== undefined) readExtensions(inside(wrapped).sequence("singleExtensions"), "singleExtensions");
+  return { id, status, thisUpdate, nextUpdate: next === undefined ? undefined : inside(next).time("nextUpdate") };
+}
+
+function readStatus(single: DerReader): CertStatus {
+  const status = single.element("certStatus");
+  if (status.tag === contextTag(0, "primitive")) return { kind: "good" };
+  if (status.tag === contextTag(2, "primitive")) return { kind: "unknown" };
+  if (status.tag !== contextTag(1, "constructed")) single.fail("certStatus", `tag 0x${status.tag.toString(16)} is none of good, revoked and unknown`);
+  const info = inside(status);
+  const at = info.time("revocationTime");
+  const reason = info.optional(contextTag(0, "constructed"), "revocationReason");
+  return { kind: "revoked", at, reason: reason === undefined ? undefined : inside(reason).expect(Tag.ENUMERATED, "revocationReason").content[0] };
+}
+
+function readCertId(reader: DerReader): CertId {
+  const whole = reader.expect(Tag.SEQUENCE, "CertID");
+  const inner = inside(whole);
+  const algorithm = inner.sequence("hashAlgorithm").oid("hashAlgorithm");
+  const hash = algorithm === Oid.sha1 ? "sha1" : algorithm === Oid.sha256 ? "sha256" : inner.fail("hashAlgorithm", `${algorithm} is neither SHA-1 nor SHA-256`);
+  const issuerNameHash = inner.octetString("issuerNameHash");
+  const issuerKeyHash = inner.octetString("issuerKeyHash");
+  const serial = inner.integer("serialNumber");
+  inner.end("CertID");
+  return { hash, issuerNameHash, issuerKeyHash, serial, der: whole.whole };
+}
+
+function encodeCertId(hash: CertId["hash"], nameHash: Bytes, keyHash: Bytes, serial: Bytes): Bytes {
+  // The serial keeps its sign octet: content of the INTEGER as the certificate has it.
+  return sequence(sequence(oid(hash === "sha1" ? Oid.sha1 : Oid.sha256), nullValue()), octetString(nameHash), octetString(keyHash), element(Tag.INTEGER, serial));
+}
+
+function encodeSingle(single: SingleResponse): Bytes {
+  const { status } = single;
+  const encoded =
+    status.kind === "good"
+      ? implicit(0, Buffer.alloc(0))
+      : status.kind === "unknown"
+        ? implicit(2, Buffer.alloc(0))
+        : explicit(1, generalizedTime(status.at), ...(status.reason === undefined ? [] : [explicit(0, enumerated(status.reason))]));
+  return sequence(single.id.der, encoded, generalizedTime(single.thisUpdate), ...(single.nextUpdate === undefined ? [] : [explicit(0, generalizedTime(single.nextUpdate))]));
+}
+
+function nonceExtension(nonce: Bytes): Bytes {
+  return extension({ oid: Oid.ocspNonce, critical: false, value: octetString(nonce) });
+}
+
+function readNonce(extensions: readonly Extension[]): Bytes | undefined {
+  const found = extensions.find((one) => one.oid === Oid.ocspNonce);
+  if (found === undefined) return undefined;
+  const reader = new DerReader(found.value, found.offset);
+  // RFC 8954 2.1: 1 to 32 octets.
+  const nonce = reader.octetString("nonce");
+  if (nonce.length < 1 || nonce.length > MAX_NONCE) reader.fail("nonce", `${nonce.length} octets, RFC 8954 allows 1 to ${MAX_NONCE}`);
+  return nonce;
+}
+
+/** Certificates one request may ask about; a path has four. */
+const MAX_REQUESTS = 32;
+const MAX_CERTIFICATES = 8;
+const MAX_NONCE = 32;

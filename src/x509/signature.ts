@@ -1,0 +1,99 @@
+/** Signature algorithms of certificates, CRLs and OCSP responses (RFC 5280 4.1.1.2, RFC 4055, RFC 5758). */
+import { constants, type KeyObject, sign, verify } from "node:crypto";
+import type { Bytes } from "../bytes/bytes.ts";
+import { type DerElement, DerReader, inside, Tag } from "../der/reader.ts";
+import { nullValue, oid, sequence } from "../der/writer.ts";
+import { Oid } from "./oids.ts";
+
+export type Digest = "sha1" | "sha256" | "sha384" | "sha512";
+
+export interface SignatureAlgorithm {
+  oid: string;
+  /** DER of the AlgorithmIdentifier. */
+  der: Bytes;
+  /** Undefined for an algorithm that is not known here. */
+  known: { digest: Digest; kind: "rsa" | "rsa-pss" | "ec"; saltLength?: number } | undefined;
+}
+
+export function readSignatureAlgorithm(reader: DerReader, field: string): SignatureAlgorithm {
+  const element = reader.expect(Tag.SEQUENCE, field);
+  const inner = inside(element);
+  const id = inner.oid(`${field}.algorithm`);
+  const known = id === Oid.rsassaPss ? readPss(inner) : ALGORITHMS.get(id);
+  return { oid: id, der: element.whole, known };
+}
+
+/** True if `signature` over `data` verifies; false for a key of another kind or an unknown algorithm as well. */
+export function verifySignature(algorithm: SignatureAlgorithm, key: KeyObject, data: Bytes, signature: Bytes): boolean {
+  const { known } = algorithm;
+  if (known === undefined) return false;
+  const type = key.asymmetricKeyType;
+  const fits = known.kind === "ec" ? type === "ec" : known.kind === "rsa" ? type === "rsa" : type === "rsa" || type === "rsa-pss";
+  if (!fits) return false;
+  try {
+    if (known.kind === "rsa-pss") return verify(known.digest, data, { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: known.saltLength ?? 20 }, signature);
+    return verify(known.digest, data, key, signature);
+  } catch {
+    // OpenSSL throws for signatures that are malformed beyond verifying.
+    return false;
+  }
+}
+
+/** A private key together with the algorithm it signs under. */
+export interface Signer {
+  algorithm: Bytes;
+  sign(data: Bytes): Bytes;
+}
+
+/** SHA-256 for RSA and P-256, SHA-384 for P-384, SHA-512 for P-521. */
+export function signerOf(key: KeyObject): Signer {
+  if (key.asymmetricKeyType === "rsa") return { algorithm: sequence(oid(Oid.sha256WithRsa), nullValue()), sign: (data) => sign("sha256", data, key) };
+  if (key.asymmetricKeyType === "ec") {
+    const [digest, id] = EC_SIGNERS.get(key.asymmetricKeyDetails?.namedCurve ?? "") ?? ["sha256", Oid.ecdsaWithSha256];
+    return { algorithm: sequence(oid(id)), sign: (data) => sign(digest, data, key) };
+  }
+  throw new TypeError(`a ${key.asymmetricKeyType} key signs no certificates here; use RSA, P-256, P-384 or P-521`);
+}
+
+function readPss(parameters: DerReader): SignatureAlgorithm["known"] {
+  let digest: Digest = "sha1";
+  let saltLength = 20;
+  const fields = parameters.atEnd ? parameters : parameters.sequence("RSASSA-PSS parameters");
+  for (let field = fields.optional(0xa0, "hash") ?? fields.optional(0xa1, "mgf") ?? fields.optional(0xa2, "salt"); field !== undefined; ) {
+    if (field.tag === 0xa0) {
+      const named = DIGESTS.get(hashOid(field));
+      if (named === undefined) return undefined;
+      digest = named;
+    } else if (field.tag === 0xa2) saltLength = inside(field).smallInteger("saltLength");
+    field = fields.optional(0xa1, "mgf") ?? fields.optional(0xa2, "salt") ?? fields.optional(0xa3, "trailer");
+  }
+  return { digest, kind: "rsa-pss", saltLength };
+}
+
+function hashOid(field: DerElement): string {
+  return inside(field).sequence("hashAlgorithm").oid("hashAlgorithm");
+}
+
+const DIGESTS = new Map<string, Digest>([
+  [Oid.sha1, "sha1"],
+  [Oid.sha256, "sha256"],
+  [Oid.sha384, "sha384"],
+  [Oid.sha512, "sha512"],
+]);
+
+const ALGORITHMS = new Map<string, NonNullable<SignatureAlgorithm["known"]>>([
+  [Oid.sha1WithRsa, { digest: "sha1", kind: "rsa" }],
+  [Oid.sha256WithRsa, { digest: "sha256", kind: "rsa" }],
+  [Oid.sha384WithRsa, { digest: "sha384", kind: "rsa" }],
+  [Oid.sha512WithRsa, { digest: "sha512", kind: "rsa" }],
+  [Oid.ecdsaWithSha1, { digest: "sha1", kind: "ec" }],
+  [Oid.ecdsaWithSha256, { digest: "sha256", kind: "ec" }],
+  [Oid.ecdsaWithSha384, { digest: "sha384", kind: "ec" }],
+  [Oid.ecdsaWithSha512, { digest: "sha512", kind: "ec" }],
+]);
+
+const EC_SIGNERS = new Map<string, [Digest, string]>([
+  ["prime256v1", ["sha256", Oid.ecdsaWithSha256]],
+  ["secp384r1", ["sha384", Oid.ecdsaWithSha384]],
+  ["secp521r1", ["sha512", Oid.ecdsaWithSha512]],
+]);

@@ -1,0 +1,64 @@
+/** femtogate <role|tool> ...: picks the command, prints help, turns errors into messages and exit statuses. */
+import { type Command, type Io, nearest, UsageError } from "./command.ts";
+
+const COMMANDS: Record<string, { summary: string; load: () => Promise<{ command: Command }> }> = {
+
+
+
+  pki: { summary: "CAs, certificates, CRLs and the OCSP responder", load: () => import("./commands/pki.ts") },
+
+};
+
+const VERSION = "0.1.0";
+
+async function main(argv: readonly string[], io: Io): Promise<number> {
+  const [name, ...args] = argv;
+  if (name === undefined || name === "--help" || name === "-h" || name === "help") {
+    io.print(overview());
+    return name === undefined ? 2 : 0;
+  }
+  if (name === "--version") {
+    io.print(`femtogate ${VERSION}`);
+    return 0;
+  }
+  const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (entry === undefined) {
+    const meant = nearest(name, Object.keys(COMMANDS));
+    io.complain(`femtogate: there is no command "${name}"${meant === undefined ? "" : `; did you mean "${meant}"?`}`);
+    io.complain("femtogate --help lists them");
+    return 2;
+  }
+  const { command } = await entry.load();
+  if (args.includes("--help") || args.includes("-h")) {
+    io.print(command.usage);
+    return 0;
+  }
+  try {
+    return await command.run(args, io);
+  } catch (error) {
+    io.complain(`femtogate ${name}: ${error instanceof Error ? error.message : String(error)}`);
+    if (error instanceof UsageError) {
+      io.complain(`femtogate ${name} --help shows how to use it`);
+      return 2;
+    }
+    if (process.env.FEMTOGATE_DEBUG !== undefined && error instanceof Error) io.complain(error.stack ?? "");
+    return 1;
+  }
+}
+
+function overview(): string {
+  const lines = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(6)} ${summary}`);
+  return ["femtogate: the security system of the H(e)NB path (3GPP TS 33.320)", "", "Usage: femtogate <command> [options]", "", ...lines, "", "femtogate <command> --help tells more. Exit status: 0 done, 1 failed, 2 used wrongly."].join("\n");
+}
+
+const stopped = new Promise<void>((resolve) => {
+  process.once("SIGINT", () => resolve());
+  process.once("SIGTERM", () => resolve());
+});
+
+process.exitCode = await main(process.argv.slice(2), {
+  print: (line) => process.stdout.write(`${line}\n`),
+  complain: (line) => process.stderr.write(`${line}\n`),
+  env: process.env,
+  stopped,
+});

@@ -27,7 +27,14 @@ export const LIMITS = {
 /** The still encrypted part of a message: `body` runs from the IV to the end of the integrity check value. */
 export type EncryptedPayload =
   | { kind: "SK"; firstInner: number; body: Bytes; bodyOffset: number }
-  | { kind: "SKF"; firstInner: number; fragmentNumber: number; totalFragments: number; body: Bytes; bodyOffset: number };
+  | {
+      kind: "SKF";
+      firstInner: number;
+      fragmentNumber: number;
+      totalFragments: number;
+      body: Bytes;
+      bodyOffset: number;
+    };
 
 export interface DecodedMessage {
   header: IkeHeader;
@@ -44,12 +51,14 @@ export class UnsupportedVersionError extends DecodeError {
 /** Decodes a whole datagram without its non-ESP marker. */
 export function decodeMessage(bytes: Bytes): DecodedMessage {
   const header = peekHeader(bytes);
-  if (header === undefined) throw new DecodeError("IKE header", 0, `needs ${HEADER_LENGTH} octets, ${bytes.length} there`);
+  if (header === undefined)
+    throw new DecodeError("IKE header", 0, `needs ${HEADER_LENGTH} octets, ${bytes.length} there`);
   const major = bytes[17]! >> 4;
   if (major > 2) throw new UnsupportedVersionError("IKE version", 17, `major version ${major}, this is 2`);
   if (major < 2) throw new DecodeError("IKE version", 17, `major version ${major}, this is 2`);
   const length = bytes.readUInt32BE(24);
-  if (length !== bytes.length) throw new DecodeError("IKE length", 24, `says ${length}, the datagram has ${bytes.length}`);
+  if (length !== bytes.length)
+    throw new DecodeError("IKE length", 24, `says ${length}, the datagram has ${bytes.length}`);
   const reader = new Reader(bytes.subarray(HEADER_LENGTH), HEADER_LENGTH);
   const payloads: Payload[] = [];
   const encrypted = readChain(reader, bytes[16]!, payloads, true);
@@ -63,7 +72,12 @@ export function decodePayloads(firstType: number, bytes: Bytes): Payload[] {
   return payloads;
 }
 
-function readChain(reader: Reader, firstType: number, payloads: Payload[], outer: boolean): EncryptedPayload | undefined {
+function readChain(
+  reader: Reader,
+  firstType: number,
+  payloads: Payload[],
+  outer: boolean,
+): EncryptedPayload | undefined {
   let certificates = 0;
   for (let type = firstType; type !== PayloadType.none; ) {
     if (payloads.length >= LIMITS.payloads) reader.fail("payloads", `more than ${LIMITS.payloads}`);
@@ -78,7 +92,8 @@ function readChain(reader: Reader, firstType: number, payloads: Payload[], outer
       reader.end("message after SK");
       return readEncrypted(type, next, body);
     }
-    if (type === PayloadType.CERT && ++certificates > LIMITS.certificates) reader.fail("CERT", `more than ${LIMITS.certificates}`);
+    if (type === PayloadType.CERT && ++certificates > LIMITS.certificates)
+      reader.fail("CERT", `more than ${LIMITS.certificates}`);
     payloads.push(readPayload(type, critical, body));
     type = next;
   }
@@ -90,7 +105,12 @@ function readEncrypted(type: number, firstInner: number, body: Reader): Encrypte
   if (type === PayloadType.SK) return { kind: "SK", firstInner, body: body.rest(), bodyOffset: body.base };
   const fragmentNumber = body.u16("SKF.fragmentNumber");
   const totalFragments = body.u16("SKF.totalFragments");
-  if (fragmentNumber === 0 || totalFragments === 0 || fragmentNumber > totalFragments || totalFragments > LIMITS.fragments) {
+  if (
+    fragmentNumber === 0 ||
+    totalFragments === 0 ||
+    fragmentNumber > totalFragments ||
+    totalFragments > LIMITS.fragments
+  ) {
     body.fail("SKF", `fragment ${fragmentNumber} of ${totalFragments}`);
   }
   const bodyOffset = body.base + body.position;
@@ -122,7 +142,8 @@ function readPayload(type: number, critical: boolean, body: Reader): Payload {
       return { kind: "AUTH", method, data: body.rest() };
     }
     case PayloadType.Nonce:
-      if (body.remaining < 16 || body.remaining > 256) body.fail("Nonce", `${body.remaining} octets, RFC 7296 3.9 allows 16 to 256`);
+      if (body.remaining < 16 || body.remaining > 256)
+        body.fail("Nonce", `${body.remaining} octets, RFC 7296 3.9 allows 16 to 256`);
       return { kind: "Nonce", data: body.rest() };
     case PayloadType.N: {
       const protocol = body.u8("N.protocol");
@@ -240,7 +261,8 @@ function readConfig(body: Reader): Payload {
   body.skip(3, "CP.reserved");
   const attributes: ConfigAttribute[] = [];
   while (!body.atEnd) {
-    if (attributes.length >= LIMITS.configAttributes) body.fail("CP", `more than ${LIMITS.configAttributes} attributes`);
+    if (attributes.length >= LIMITS.configAttributes)
+      body.fail("CP", `more than ${LIMITS.configAttributes} attributes`);
     const type = body.u16("CP.attribute") & 0x7fff;
     const length = body.u16("CP.length");
     attributes.push({ type, value: body.take(length, "CP.value") });

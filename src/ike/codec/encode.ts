@@ -41,7 +41,8 @@ function typeOf(payload: Payload): number {
 function writeBody(writer: Writer, payload: Payload): void {
   switch (payload.kind) {
     case "SA":
-      for (const [index, proposal] of payload.proposals.entries()) writeProposal(writer, proposal, index === payload.proposals.length - 1);
+      for (const [index, proposal] of payload.proposals.entries())
+        writeProposal(writer, proposal, index === payload.proposals.length - 1);
       return;
     case "KE":
       writer.u16(payload.group).u16(0).bytes(payload.data);
@@ -61,20 +62,30 @@ function writeBody(writer: Writer, payload: Payload): void {
       writer.u8(payload.protocol).u8(payload.spi.length).u16(payload.type).bytes(payload.spi).bytes(payload.data);
       return;
     case "D":
-      writer.u8(payload.protocol).u8(payload.spis[0]?.length ?? 0).u16(payload.spis.length);
+      writer
+        .u8(payload.protocol)
+        .u8(payload.spis[0]?.length ?? 0)
+        .u16(payload.spis.length);
       for (const spi of payload.spis) writer.bytes(spi);
       return;
     case "TSi":
     case "TSr":
       writer.u8(payload.selectors.length).zeros(3);
       for (const ts of payload.selectors) {
-        writer.u8(ts.type).u8(ts.protocol).u16(8 + ts.startAddress.length + ts.endAddress.length);
+        writer
+          .u8(ts.type)
+          .u8(ts.protocol)
+          .u16(8 + ts.startAddress.length + ts.endAddress.length);
         writer.u16(ts.startPort).u16(ts.endPort).bytes(ts.startAddress).bytes(ts.endAddress);
       }
       return;
     case "CP":
       writer.u8(payload.cfgType).zeros(3);
-      for (const { type, value } of payload.attributes) writer.u16(type & 0x7fff).u16(value.length).bytes(value);
+      for (const { type, value } of payload.attributes)
+        writer
+          .u16(type & 0x7fff)
+          .u16(value.length)
+          .bytes(value);
       return;
     case "Nonce":
     case "V":
@@ -87,10 +98,21 @@ function writeBody(writer: Writer, payload: Payload): void {
 
 function writeProposal(writer: Writer, proposal: Proposal, isLast: boolean): void {
   const start = writer.length;
-  writer.u8(isLast ? 0 : 2).u8(0).u16(0);
-  writer.u8(proposal.number).u8(proposal.protocol).u8(proposal.spi.length).u8(proposal.transforms.length).bytes(proposal.spi);
+  writer
+    .u8(isLast ? 0 : 2)
+    .u8(0)
+    .u16(0);
+  writer
+    .u8(proposal.number)
+    .u8(proposal.protocol)
+    .u8(proposal.spi.length)
+    .u8(proposal.transforms.length)
+    .bytes(proposal.spi);
   for (const [index, transform] of proposal.transforms.entries()) {
-    writer.u8(index === proposal.transforms.length - 1 ? 0 : 3).u8(0).u16(transform.keyLength === undefined ? 8 : 12);
+    writer
+      .u8(index === proposal.transforms.length - 1 ? 0 : 3)
+      .u8(0)
+      .u16(transform.keyLength === undefined ? 8 : 12);
     writer.u8(transform.type).u8(0).u16(transform.id);
     if (transform.keyLength !== undefined) writer.u16(0x8000 | KEY_LENGTH_ATTRIBUTE).u16(transform.keyLength);
   }

@@ -131,7 +131,11 @@ export interface UnknownPayload {
 }
 
 /** The payload type that a kind names; ID and TS payloads have two kinds each. */
-type PayloadOf<K extends Payload["kind"], P = Payload> = P extends { kind: infer Kind } ? (K extends Kind ? P : never) : never;
+type PayloadOf<K extends Payload["kind"], P = Payload> = P extends { kind: infer Kind }
+  ? K extends Kind
+    ? P
+    : never
+  : never;
 
 /** The first payload of a kind, or undefined. */
 export function find<K extends Payload["kind"]>(payloads: readonly Payload[], kind: K): PayloadOf<K> | undefined {

@@ -3,7 +3,14 @@
  *
  * Elliptic curves go through KeyObjects, which cost half of what `createECDH` costs.
  */
-import { createPublicKey, type DiffieHellmanGroup, diffieHellman, generateKeyPairSync, getDiffieHellman, type KeyObject } from "node:crypto";
+import {
+  createPublicKey,
+  type DiffieHellmanGroup,
+  diffieHellman,
+  generateKeyPairSync,
+  getDiffieHellman,
+  type KeyObject,
+} from "node:crypto";
 import type { Bytes } from "../../bytes/bytes.ts";
 import { Group } from "../codec/numbers.ts";
 
@@ -37,9 +44,14 @@ function curve25519(): KeyExchange {
     publicValue: rawPublic(publicKey),
     computeShared(peerPublic) {
       requireLength("Curve25519", peerPublic, 32);
-      const shared = derive(privateKey, { key: peerPublic, format: "raw-public", asymmetricKeyType: "x25519" }, "Curve25519");
+      const shared = derive(
+        privateKey,
+        { key: peerPublic, format: "raw-public", asymmetricKeyType: "x25519" },
+        "Curve25519",
+      );
       // A point of small order gives zero (RFC 8031 5, RFC 7748 6.1).
-      if (shared.every((octet) => octet === 0)) throw new BadKeyExchangeError("Curve25519: the peer's public value has small order");
+      if (shared.every((octet) => octet === 0))
+        throw new BadKeyExchangeError("Curve25519: the peer's public value has small order");
       return shared;
     },
   };
@@ -54,7 +66,11 @@ function ecp(group: number, curve: { name: string; size: number }): KeyExchange 
     computeShared(peerPublic) {
       requireLength(curve.name, peerPublic, 2 * curve.size);
       const point = Buffer.concat([UNCOMPRESSED, peerPublic]);
-      return derive(privateKey, { key: point, format: "raw-public", asymmetricKeyType: "ec", namedCurve: curve.name }, curve.name);
+      return derive(
+        privateKey,
+        { key: point, format: "raw-public", asymmetricKeyType: "ec", namedCurve: curve.name },
+        curve.name,
+      );
     },
   };
 }
@@ -96,7 +112,8 @@ function derive(privateKey: KeyObject, peer: object, name: string): Bytes {
 }
 
 function requireLength(name: string, value: Bytes, length: number): void {
-  if (value.length !== length) throw new BadKeyExchangeError(`${name}: the peer's public value has ${value.length} octets instead of ${length}`);
+  if (value.length !== length)
+    throw new BadKeyExchangeError(`${name}: the peer's public value has ${value.length} octets instead of ${length}`);
 }
 
 function leftPad(value: Bytes, size: number): Bytes {

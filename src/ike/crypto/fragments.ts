@@ -13,7 +13,12 @@ export class Reassembly {
   }
 
   /** Adds a fragment and gives the whole content once none is missing. */
-  add(number: number, total: number, firstInner: number, plaintext: Bytes): { firstInner: number; bytes: Bytes } | undefined {
+  add(
+    number: number,
+    total: number,
+    firstInner: number,
+    plaintext: Bytes,
+  ): { firstInner: number; bytes: Bytes } | undefined {
     if (total < this.#total) return undefined;
     if (total > this.#total) {
       // The sender has found a smaller packet size and starts over (RFC 7383 2.6).

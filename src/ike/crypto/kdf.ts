@@ -42,7 +42,10 @@ export interface IkeKeyInputs {
 
 export function deriveIkeKeys(suite: IkeSuite, inputs: IkeKeyInputs): IkeKeys {
   const { nonceI, nonceR, sharedSecret, previous } = inputs;
-  const skeyseed = previous === undefined ? prf(suite.prf, Buffer.concat([nonceI, nonceR]), sharedSecret) : prf(previous.prf, previous.d, sharedSecret, nonceI, nonceR);
+  const skeyseed =
+    previous === undefined
+      ? prf(suite.prf, Buffer.concat([nonceI, nonceR]), sharedSecret)
+      : prf(previous.prf, previous.d, sharedSecret, nonceI, nonceR);
   const seed = Buffer.concat([nonceI, nonceR, spiToBytes(inputs.spiI), spiToBytes(inputs.spiR)]);
   const p = prfLength(suite.prf);
   const a = integKeyLength(suite.integ);
@@ -64,13 +67,20 @@ export interface ChildKeys {
 }
 
 /** KEYMAT of a CHILD SA; `sharedSecret` is that of its own key exchange, where it had one (RFC 7296 2.17). */
-export function deriveChildKeys(prfId: number, d: Bytes, inputs: { nonceI: Bytes; nonceR: Bytes; sharedSecret?: Bytes; suite: EspSuite }): ChildKeys {
+export function deriveChildKeys(
+  prfId: number,
+  d: Bytes,
+  inputs: { nonceI: Bytes; nonceR: Bytes; sharedSecret?: Bytes; suite: EspSuite },
+): ChildKeys {
   const { nonceI, nonceR, sharedSecret, suite } = inputs;
   const seed = Buffer.concat(sharedSecret === undefined ? [nonceI, nonceR] : [sharedSecret, nonceI, nonceR]);
   const e = ESP_ENCRYPTION_KEY[suite.encryption];
   const a = ESP_INTEGRITY_KEY[suite.integrity];
   const material = prfPlus(prfId, d, seed, 2 * (e + a));
-  const half = (at: number) => ({ encryptionKey: material.subarray(at, at + e), integrityKey: material.subarray(at + e, at + e + a) });
+  const half = (at: number) => ({
+    encryptionKey: material.subarray(at, at + e),
+    integrityKey: material.subarray(at + e, at + e + a),
+  });
   return { initiator: half(0), responder: half(e + a) };
 }
 

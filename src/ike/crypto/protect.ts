@@ -26,7 +26,14 @@ export function ivLength(suite: IkeSuite): number {
 }
 
 /** A whole message whose payloads stand in one SK payload. */
-export function protectMessage(header: IkeHeader, content: Encoded, suite: IkeSuite, keys: IkeKeys, sender: SenderRole, iv: Bytes): Bytes {
+export function protectMessage(
+  header: IkeHeader,
+  content: Encoded,
+  suite: IkeSuite,
+  keys: IkeKeys,
+  sender: SenderRole,
+  iv: Bytes,
+): Bytes {
   return seal(header, PayloadType.SK, content.firstType, undefined, content.bytes, suite, keys.prepared[sender], iv);
 }
 
@@ -42,41 +49,74 @@ export function protectedLength(suite: IkeSuite, contentLength: number): number 
 }
 
 /** The message as fragments of at most `maxDatagram` octets each (RFC 7383 2.5); `makeIv` gives each its own IV. */
-export function protectFragments(header: IkeHeader, content: Encoded, suite: IkeSuite, keys: IkeKeys, sender: SenderRole, makeIv: () => Bytes, maxDatagram: number): Bytes[] {
+export function protectFragments(
+  header: IkeHeader,
+  content: Encoded,
+  suite: IkeSuite,
+  keys: IkeKeys,
+  sender: SenderRole,
+  makeIv: () => Bytes,
+  maxDatagram: number,
+): Bytes[] {
   const block = blockSize(suite);
   const room = maxDatagram - HEADER_LENGTH - 8 - ivLength(suite) - icvLength(suite);
   const chunk = Math.max(MIN_CHUNK, Math.floor(room / block) * block - 1);
   const total = Math.max(1, Math.ceil(content.bytes.length / chunk));
-  if (total > MAX_FRAGMENTS) throw new RangeError(`message of ${content.bytes.length} octets needs ${total} fragments, at most ${MAX_FRAGMENTS} are allowed`);
+  if (total > MAX_FRAGMENTS)
+    throw new RangeError(
+      `message of ${content.bytes.length} octets needs ${total} fragments, at most ${MAX_FRAGMENTS} are allowed`,
+    );
   const fragments: Bytes[] = [];
   for (let number = 1; number <= total; number++) {
     const part = content.bytes.subarray((number - 1) * chunk, number * chunk);
     // Only the first fragment names the first inner payload (RFC 7383 2.5).
     const firstInner = number === 1 ? content.firstType : PayloadType.none;
-    fragments.push(seal(header, PayloadType.SKF, firstInner, { number, total }, part, suite, keys.prepared[sender], makeIv()));
+    fragments.push(
+      seal(header, PayloadType.SKF, firstInner, { number, total }, part, suite, keys.prepared[sender], makeIv()),
+    );
   }
   return fragments;
 }
 
 /** Verifies, then decrypts the SK or SKF payload of a message; throws IntegrityError. */
-export function openEncrypted(packet: Bytes, decoded: DecodedMessage, suite: IkeSuite, keys: IkeKeys, sender: SenderRole): { firstInner: number; plaintext: Bytes } {
+export function openEncrypted(
+  packet: Bytes,
+  decoded: DecodedMessage,
+  suite: IkeSuite,
+  keys: IkeKeys,
+  sender: SenderRole,
+): { firstInner: number; plaintext: Bytes } {
   const encrypted = decoded.encrypted!;
   const direction = keys.prepared[sender];
   const { body, bodyOffset } = encrypted;
   const ivSize = ivLength(suite);
   const icvSize = icvLength(suite);
   const cipherLength = body.length - ivSize - icvSize;
-  if (cipherLength < blockSize(suite) || cipherLength % blockSize(suite) !== 0) throw new IntegrityError("SK", bodyOffset, `${body.length} octets do not fit the cipher`);
+  if (cipherLength < blockSize(suite) || cipherLength % blockSize(suite) !== 0)
+    throw new IntegrityError("SK", bodyOffset, `${body.length} octets do not fit the cipher`);
   const iv = body.subarray(0, ivSize);
   const ciphertext = body.subarray(ivSize, ivSize + cipherLength);
   const icv = body.subarray(ivSize + cipherLength);
-  const plain = suite.encr.id === Encr.AES_GCM_16 ? openGcm(packet.subarray(0, bodyOffset), iv, ciphertext, icv, suite, direction, bodyOffset) : openCbc(packet, iv, ciphertext, icv, suite, direction, bodyOffset);
+  const plain =
+    suite.encr.id === Encr.AES_GCM_16
+      ? openGcm(packet.subarray(0, bodyOffset), iv, ciphertext, icv, suite, direction, bodyOffset)
+      : openCbc(packet, iv, ciphertext, icv, suite, direction, bodyOffset);
   const padLength = plain[plain.length - 1]!;
-  if (padLength + 1 > plain.length) throw new DecodeError("SK.padLength", bodyOffset, `${padLength} octets of padding in ${plain.length}`);
+  if (padLength + 1 > plain.length)
+    throw new DecodeError("SK.padLength", bodyOffset, `${padLength} octets of padding in ${plain.length}`);
   return { firstInner: encrypted.firstInner, plaintext: plain.subarray(0, plain.length - 1 - padLength) };
 }
 
-function seal(header: IkeHeader, type: number, firstInner: number, fragment: { number: number; total: number } | undefined, content: Bytes, suite: IkeSuite, keys: DirectionKeys, iv: Bytes): Bytes {
+function seal(
+  header: IkeHeader,
+  type: number,
+  firstInner: number,
+  fragment: { number: number; total: number } | undefined,
+  content: Bytes,
+  suite: IkeSuite,
+  keys: DirectionKeys,
+  iv: Bytes,
+): Bytes {
   const fixed = HEADER_LENGTH + (fragment === undefined ? 4 : 8);
   const cipherLength = padded(suite, content.length);
   const length = fixed + iv.length + cipherLength + icvLength(suite);
@@ -107,12 +147,22 @@ function seal(header: IkeHeader, type: number, firstInner: number, fragment: { n
   cipher.setAutoPadding(false);
   cipher.update(plain).copy(packet, start);
   cipher.final();
-  const mac = createHmac(hashOf(suite), keys.integ!).update(packet.subarray(0, start + cipherLength)).digest();
+  const mac = createHmac(hashOf(suite), keys.integ!)
+    .update(packet.subarray(0, start + cipherLength))
+    .digest();
   mac.copy(packet, start + cipherLength, 0, icvLength(suite));
   return packet;
 }
 
-function openGcm(aad: Bytes, iv: Bytes, ciphertext: Bytes, icv: Bytes, suite: IkeSuite, keys: DirectionKeys, offset: number): Bytes {
+function openGcm(
+  aad: Bytes,
+  iv: Bytes,
+  ciphertext: Bytes,
+  icv: Bytes,
+  suite: IkeSuite,
+  keys: DirectionKeys,
+  offset: number,
+): Bytes {
   const decipher = createDecipheriv(gcmName(suite), keys.encr, Buffer.concat([keys.salt, iv]), { authTagLength: 16 });
   decipher.setAAD(aad);
   decipher.setAuthTag(icv);
@@ -125,9 +175,20 @@ function openGcm(aad: Bytes, iv: Bytes, ciphertext: Bytes, icv: Bytes, suite: Ik
   return plain;
 }
 
-function openCbc(packet: Bytes, iv: Bytes, ciphertext: Bytes, icv: Bytes, suite: IkeSuite, keys: DirectionKeys, offset: number): Bytes {
-  const mac = createHmac(hashOf(suite), keys.integ!).update(packet.subarray(0, packet.length - icv.length)).digest();
-  if (!sameSecret(mac.subarray(0, icv.length), icv)) throw new IntegrityError("SK", offset, "the integrity check value does not verify");
+function openCbc(
+  packet: Bytes,
+  iv: Bytes,
+  ciphertext: Bytes,
+  icv: Bytes,
+  suite: IkeSuite,
+  keys: DirectionKeys,
+  offset: number,
+): Bytes {
+  const mac = createHmac(hashOf(suite), keys.integ!)
+    .update(packet.subarray(0, packet.length - icv.length))
+    .digest();
+  if (!sameSecret(mac.subarray(0, icv.length), icv))
+    throw new IntegrityError("SK", offset, "the integrity check value does not verify");
   const decipher = createDecipheriv(cbcName(suite), keys.encr, iv);
   decipher.setAutoPadding(false);
   return Buffer.concat([decipher.update(ciphertext), decipher.final()]);

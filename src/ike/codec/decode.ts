@@ -48,7 +48,10 @@ export class UnsupportedVersionError extends DecodeError {
   override readonly name = "UnsupportedVersionError";
 }
 
-/** Decodes a whole datagram without its non-ESP marker. */
+/**
+ * Decodes a whole datagram without its non-ESP marker. Throws UnsupportedVersionError, for which `peekHeader` gives what
+ * an INVALID_MAJOR_VERSION answer needs, and DecodeError for anything else that is wrong.
+ */
 export function decodeMessage(bytes: Bytes): DecodedMessage {
   const header = peekHeader(bytes);
   if (header === undefined)
@@ -65,7 +68,7 @@ export function decodeMessage(bytes: Bytes): DecodedMessage {
   return { header, payloads, encrypted };
 }
 
-/** Decodes the payload chain that an SK payload held. */
+/** Decodes the payload chain that an SK payload held; throws DecodeError. */
 export function decodePayloads(firstType: number, bytes: Bytes): Payload[] {
   const payloads: Payload[] = [];
   readChain(new Reader(bytes), firstType, payloads, false);

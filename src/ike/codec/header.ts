@@ -2,14 +2,17 @@
 import type { Bytes } from "../../bytes/bytes.ts";
 import type { IkeHeader, IkeSpi } from "./message.ts";
 
+/** Octets of the IKE header. */
 export const HEADER_LENGTH = 28;
 const FLAG_INITIATOR = 0x08;
 const FLAG_RESPONSE = 0x20;
 
+/** The SPI whose 8 octets stand at `offset`. */
 export function spiFromBytes(bytes: Bytes, offset = 0): IkeSpi {
   return bytes.toString("hex", offset, offset + 8) as IkeSpi;
 }
 
+/** The SPI's 8 octets. */
 export function spiToBytes(spi: IkeSpi): Bytes {
   return Buffer.from(spi, "hex");
 }

@@ -28,6 +28,7 @@ export interface KeyExchange {
   computeShared(peerPublic: Bytes): Bytes;
 }
 
+/** A fresh private value and its public value; throws RangeError for a group that is not among `Group`. */
 export function generateKeyExchange(group: number): KeyExchange {
   if (group === Group.CURVE25519) return curve25519();
   const curve = CURVES.get(group);

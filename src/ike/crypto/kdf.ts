@@ -30,6 +30,7 @@ export interface DirectionKeys {
   integ: KeyObject | undefined;
 }
 
+/** What the IKE_SA_INIT exchange, or the CREATE_CHILD_SA exchange that rekeys, has agreed on. */
 export interface IkeKeyInputs {
   nonceI: Bytes;
   nonceR: Bytes;
@@ -40,6 +41,7 @@ export interface IkeKeyInputs {
   previous?: { prf: number; d: Bytes };
 }
 
+/** SKEYSEED and all SK_* of a new or rekeyed IKE SA (RFC 7296 2.14, 2.18). */
 export function deriveIkeKeys(suite: IkeSuite, inputs: IkeKeyInputs): IkeKeys {
   const { nonceI, nonceR, sharedSecret, previous } = inputs;
   const skeyseed =
@@ -61,6 +63,7 @@ export function deriveIkeKeys(suite: IkeSuite, inputs: IkeKeyInputs): IkeKeys {
   return { d, ai, ar, ei, er, pi, pr, prepared };
 }
 
+/** Keys of both directions, named for the initiator and responder of the exchange that made the CHILD SA. */
 export interface ChildKeys {
   initiator: { encryptionKey: Bytes; integrityKey: Bytes };
   responder: { encryptionKey: Bytes; integrityKey: Bytes };

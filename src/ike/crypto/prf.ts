@@ -8,13 +8,14 @@ export function prfLength(prf: number): number {
   return of(prf).length;
 }
 
+/** The negotiated PRF over the parts in order, which are copied nowhere. */
 export function prf(id: number, key: Bytes | KeyObject, ...data: readonly Bytes[]): Bytes {
   const hmac = createHmac(of(id).hash, key);
   for (const part of data) hmac.update(part);
   return hmac.digest();
 }
 
-/** prf+ (RFC 7296 2.13): `length` octets, at most 255 blocks. */
+/** prf+ (RFC 7296 2.13): `length` octets; throws RangeError above 255 blocks. */
 export function prfPlus(id: number, key: Bytes | KeyObject, seed: Bytes, length: number): Bytes {
   const { length: block } = of(id);
   const blocks = Math.ceil(length / block);

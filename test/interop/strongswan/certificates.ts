@@ -37,15 +37,18 @@ export async function createAuthority(
   ]);
 }
 
-/** An end entity's certificate with these subjectAltNames ("DNS:ap-1.example"), issued by `issuer`. */
+/**
+ * An end entity's certificate with these subjectAltNames ("DNS:ap-1.example"), issued by `issuer`, for a new key or for
+ * one that another certificate has already (many devices are made quickly so).
+ */
 export async function issueCertificate(
   directory: string,
   name: string,
-  kind: KeyKind,
+  key: KeyKind | Credential,
   issuer: Credential,
   altNames: readonly string[],
 ): Promise<Credential> {
-  return create(directory, name, kind, issuer, [
+  return create(directory, name, key, issuer, [
     "basicConstraints=critical,CA:FALSE",
     "keyUsage=critical,digitalSignature",
     `subjectAltName=${altNames.join(",")}`,
@@ -55,15 +58,16 @@ export async function issueCertificate(
 async function create(
   directory: string,
   name: string,
-  kind: KeyKind,
+  key: KeyKind | Credential,
   issuer: Credential | undefined,
   extensions: readonly string[],
 ): Promise<Credential> {
-  const made = { certificate: join(directory, `${name}.crt.pem`), key: join(directory, `${name}.key.pem`) };
+  const existing = typeof key === "string" ? undefined : key.key;
+  const made = { certificate: join(directory, `${name}.crt.pem`), key: existing ?? join(directory, `${name}.key.pem`) };
   await run("openssl", [
     ...["req", "-x509", "-noenc", "-sha256", "-days", "30", "-subj", `/O=Femtogate interop/CN=${name}`],
-    ...NEW_KEY[kind],
-    ...["-keyout", made.key, "-out", made.certificate],
+    ...(typeof key === "string" ? [...NEW_KEY[key], "-keyout", made.key] : ["-key", made.key]),
+    ...["-out", made.certificate],
     // Without a configuration of its own `req` adds the system's default extensions to ours.
     ...["-config", "/dev/null"],
     ...(issuer === undefined ? [] : ["-CA", issuer.certificate, "-CAkey", issuer.key]),

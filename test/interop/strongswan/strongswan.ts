@@ -114,6 +114,11 @@ export class StrongSwan {
     return this.#process.pid!;
   }
 
+  /** Another connection to the control socket; commands on it run beside ours. The caller closes it. */
+  connect(): Promise<Vici> {
+    return Vici.connect(this.#socketPath);
+  }
+
   /** Runs swanctl on this instance and returns what it printed. */
   async swanctl(args: readonly string[]): Promise<string> {
     const { stdout } = await run("swanctl", [...args, "--uri", `unix://${this.#socketPath}`], {

@@ -1,36 +1,34 @@
 /**
  * Handshakes per CPU-second of a gateway: IKE_SA_INIT and IKE_AUTH with certificates both ways, a virtual address and
- * one CHILD SA, and the memory an established device keeps.
+ * one CHILD SA; and the memory an established device keeps.
  *
  * Gateway and devices are in two namespaces and share the machine's cores, so time on the clock says little; the CPU
- * time of the gateway's process is what counts. Each figure is the median of three runs, each on a fresh gateway that
- * has served some devices before the measurement begins.
+ * time of the gateway's processes is what counts. Each figure is the median of three runs, each on a fresh gateway that
+ * has served some devices before the measurement begins. The devices are the same for every gateway.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Hosts, NamespacesUnavailable } from "../test/net/namespaces.ts";
 import { type Bench, BenchUnavailable, median, type Row } from "./bench.ts";
-import {
-  attach,
-  type Credentials,
-  createCredentials,
-  type Suite,
-  startCharonDevices,
-  startCharonGateway,
-} from "./peers/charon.ts";
-import { readUsage } from "./processUsage.ts";
+import { charonDevices, charonGateway } from "./peers/charon.ts";
+import { type Credentials, createCredentials, type DevicesPeer, type GatewayPeer, type Suite } from "./peers/peer.ts";
+import { type ProcessUsage, readUsage } from "./processUsage.ts";
 
 const SUITES: readonly Suite[] = [
   { title: "RSA-2048 + Curve25519", keys: "rsa-2048", ike: "aes128gcm16-prfsha256-x25519", esp: "aes128gcm16" },
   { title: "P-256 + Curve25519", keys: "ec-p256", ike: "aes128gcm16-prfsha256-x25519", esp: "aes128gcm16" },
 ];
 
+/** The first is the reference. */
+const GATEWAYS: readonly GatewayPeer[] = [charonGateway];
+const DEVICES: DevicesPeer = charonDevices;
+
 const GATEWAY_ADDRESS = "10.9.0.1";
 const RUNS = 3;
-const DEVICES = 256;
+const DEVICE_COUNT = 256;
 const WARM_UP = 64;
-const HANDSHAKES = 1000;
+const HANDSHAKES = 500;
 
 interface Figures {
   handshakesPerCpuSecond: number;
@@ -43,7 +41,11 @@ export const handshakes: Bench = {
     const directory = await mkdtemp(join(tmpdir(), "femtogate-bench-"));
     try {
       const rows: Row[] = [];
-      for (const suite of SUITES) rows.push(...(await compare(directory, suite)));
+      for (const suite of SUITES) {
+        const folder = await mkdtemp(join(directory, "suite-"));
+        const credentials = await createCredentials(folder, suite, DEVICE_COUNT);
+        for (const gateway of GATEWAYS) rows.push(...(await measure(folder, suite, credentials, gateway)));
+      }
       return rows;
     } finally {
       await rm(directory, { recursive: true, force: true });
@@ -51,71 +53,64 @@ export const handshakes: Bench = {
   },
 };
 
-async function compare(directory: string, suite: Suite): Promise<Row[]> {
-  const folder = await mkdtemp(join(directory, "suite-"));
-  const credentials = await createCredentials(folder, suite, DEVICES);
+async function measure(
+  directory: string,
+  suite: Suite,
+  credentials: Credentials,
+  gateway: GatewayPeer,
+): Promise<Row[]> {
   const runs: Figures[] = [];
-  for (let i = 0; i < RUNS; i++)
-    runs.push(await measureCharon(await mkdtemp(join(folder, "run-")), suite, credentials));
-  return rowsOf("charon 5.9.8", suite, runs, { reference: true, note: "kernel-libipsec, no routes installed" });
+  for (let i = 0; i < RUNS; i++) {
+    runs.push(await measureOnce(await mkdtemp(join(directory, "run-")), suite, credentials, gateway));
+  }
+  const of = {
+    subject: gateway.subject,
+    reference: gateway === GATEWAYS[0],
+    ...(gateway.note === undefined ? {} : { note: gateway.note }),
+  };
+  return [
+    {
+      ...of,
+      measure: `handshakes per CPU-second, ${suite.title}`,
+      value: median(runs.map((run) => run.handshakesPerCpuSecond)),
+      unit: "/s",
+    },
+    {
+      ...of,
+      measure: `memory per established IKE SA with one CHILD SA, ${suite.title}`,
+      value: median(runs.map((run) => run.kbPerSa)),
+      unit: "kB",
+    },
+  ];
 }
 
-async function measureCharon(directory: string, suite: Suite, credentials: Credentials): Promise<Figures> {
-  await using lab = openLab();
-  const shared = { directory, suite, credentials };
-  const gateway = await startCharonGateway({
-    ...shared,
-    namespace: lab.hosts.host("gateway"),
-    address: GATEWAY_ADDRESS,
-  });
-  lab.defer(() => gateway.crash());
-  const devices = await startCharonDevices({
-    ...shared,
-    namespace: lab.hosts.host("devices"),
-    gatewayAddress: GATEWAY_ADDRESS,
-  });
-  lab.defer(() => devices.crash());
-  await attach(devices, credentials, WARM_UP);
-  const before = await readUsage(gateway.pid);
-  await attach(devices, credentials, HANDSHAKES);
-  const after = await readUsage(gateway.pid);
+async function measureOnce(
+  directory: string,
+  suite: Suite,
+  credentials: Credentials,
+  peer: GatewayPeer,
+): Promise<Figures> {
+  await using ends = new AsyncDisposableStack();
+  const hosts = ends.adopt(createHosts(), async (made) => made.close());
+  hosts.link("gateway", `${GATEWAY_ADDRESS}/24`, "devices", "10.9.0.2/24");
+  const setup = { directory, gatewayAddress: GATEWAY_ADDRESS, suite, credentials };
+  const gateway = ends.adopt(await peer.start({ ...setup, namespace: hosts.host("gateway") }), (it) => it.stop());
+  const devices = ends.adopt(await DEVICES.start({ ...setup, namespace: hosts.host("devices") }), (it) => it.stop());
+  await devices.attach(WARM_UP);
+  const before = await usageOf(gateway.pids);
+  await devices.attach(HANDSHAKES);
+  const after = await usageOf(gateway.pids);
   return {
     handshakesPerCpuSecond: (HANDSHAKES * 1000) / (after.cpuMs - before.cpuMs),
     kbPerSa: (after.residentKb - before.residentKb) / HANDSHAKES,
   };
 }
 
-function rowsOf(subject: string, suite: Suite, runs: readonly Figures[], more: Partial<Row>): Row[] {
-  return [
-    {
-      measure: `handshakes per CPU-second, ${suite.title}`,
-      subject,
-      value: median(runs.map((run) => run.handshakesPerCpuSecond)),
-      unit: "/s",
-      ...more,
-    },
-    {
-      measure: `memory per established IKE SA with one CHILD SA, ${suite.title}`,
-      subject,
-      value: median(runs.map((run) => run.kbPerSa)),
-      unit: "kB",
-      ...more,
-    },
-  ];
-}
-
-/** Two hosts and what runs on them, ended in reverse order whatever happens. */
-function openLab(): AsyncDisposable & { hosts: Hosts; defer(end: () => Promise<void>): void } {
-  const hosts = createHosts();
-  hosts.link("gateway", `${GATEWAY_ADDRESS}/24`, "devices", "10.9.0.2/24");
-  const ends: (() => Promise<void>)[] = [];
+async function usageOf(pids: readonly number[]): Promise<ProcessUsage> {
+  const usages = await Promise.all(pids.map(readUsage));
   return {
-    hosts,
-    defer: (end) => ends.push(end),
-    async [Symbol.asyncDispose]() {
-      for (const end of ends.reverse()) await end();
-      hosts.close();
-    },
+    cpuMs: usages.reduce((sum, usage) => sum + usage.cpuMs, 0),
+    residentKb: usages.reduce((sum, usage) => sum + usage.residentKb, 0),
   };
 }
 

@@ -1,101 +1,78 @@
 /**
  * strongSwan's charon as the measure of a gateway, and as a source of handshakes.
  *
- * Debian builds no kernel-less charon (the load-tester plugin with its fake kernel is not packaged), so the kernel's
- * part is played by kernel-libipsec, with selectors for which that installs no route: what is left of it is two entries
- * in a list. Everything else is set in charon's favour: no cookies or half-open limits, hash tables sized for the load,
- * no log, no uniqueness check.
+ * Debian packages no charon without a kernel (the load-tester plugin with its fake kernel is left out), so the kernel's
+ * part is played by kernel-libipsec, with selectors for which that installs no route: what is left of it is entries in
+ * lists, 8 % of charon's CPU time here. Everything else is set in charon's favour: no cookies or half-open limits, hash
+ * tables sized for the load, no log, no uniqueness check.
  */
 import { join } from "node:path";
-import {
-  type Credential,
-  createAuthority,
-  issueCertificate,
-  type KeyKind,
-} from "../../test/interop/strongswan/certificates.ts";
 import type { Settings } from "../../test/interop/strongswan/settings.ts";
 import { StrongSwan } from "../../test/interop/strongswan/strongswan.ts";
 import type { Vici } from "../../test/interop/strongswan/vici.ts";
-
-/** The algorithms of a run, in strongSwan's notation. */
-export interface Suite {
-  /** For people: "RSA-2048 + Curve25519". */
-  title: string;
-  keys: KeyKind;
-  ike: string;
-  esp: string;
-}
-
-/** Certificates of one run: a gateway and many devices below one root. */
-export interface Credentials {
-  root: Credential;
-  gateway: Credential;
-  /** Each with its own certificate (charon caches checked ones), all with one key (making keys is slow). */
-  devices: readonly { identity: string; credential: Credential }[];
-}
-
-export const GATEWAY_IDENTITY = "segw.bench.example";
-
-/** What charon answers with whatever is asked: it narrows 0.0.0.0/0 to this; see above for why it is multicast. */
-const LOCAL_SELECTOR = "224.0.0.0/4";
+import { type DevicesPeer, GATEWAY_IDENTITY, type GatewayPeer, type Setup } from "./peer.ts";
 
 /** Initiations under way at once. */
 const CONCURRENCY = 8;
 
-/** Makes the certificates for `devices` devices in `directory`. */
-export async function createCredentials(directory: string, suite: Suite, devices: number): Promise<Credentials> {
-  const root = await createAuthority(directory, "root", suite.keys);
-  const gateway = await issueCertificate(directory, "gateway", suite.keys, root, [`DNS:${GATEWAY_IDENTITY}`]);
-  const made: { identity: string; credential: Credential }[] = [];
-  for (let i = 0; i < devices; i++) {
-    const identity = `ap-${i}.bench.example`;
-    const key = made[0]?.credential ?? suite.keys;
-    made.push({ identity, credential: await issueCertificate(directory, `ap-${i}`, key, root, [`DNS:${identity}`]) });
-  }
-  return { root, gateway, devices: made };
-}
+/** Milliseconds one attachment may take on a machine busy with the rest of them. */
+const ATTACH_LIMIT_MS = 30_000;
 
-/** Starts charon as a gateway at `address`: any device of the root gets a virtual address. */
-export function startCharonGateway(options: {
-  namespace: string;
-  directory: string;
-  address: string;
-  suite: Suite;
-  credentials: Credentials;
-}): Promise<StrongSwan> {
-  const { namespace, address, suite, credentials } = options;
-  return StrongSwan.start({
-    namespace,
-    directory: join(options.directory, "gateway"),
-    credentials: [credentials.gateway],
-    authorityCertificates: [credentials.root.certificate],
-    pools: { devices: { addrs: "10.64.0.0/12" } },
-    connections: {
-      gateway: {
-        version: 2,
-        local_addrs: address,
-        pools: "devices",
-        unique: "never",
-        proposals: suite.ike,
-        local: { auth: "pubkey", id: GATEWAY_IDENTITY, certs: credentials.gateway.certificate },
-        remote: { auth: "pubkey" },
-        children: { inner: { local_ts: LOCAL_SELECTOR, esp_proposals: suite.esp } },
+/** What charon narrows a device's 0.0.0.0/0 to; kernel-libipsec installs no route from a multicast network. */
+const LOCAL_SELECTOR = "224.0.0.0/4";
+
+const UNLIMITED: Settings = {
+  dos_protection: false,
+  cookie_threshold: 0,
+  block_threshold: 0,
+  init_limit_half_open: 0,
+  ikesa_limit: 0,
+  ikesa_table_size: 4096,
+  ikesa_table_segments: 16,
+};
+
+/** charon as the gateway: any device of the root gets a virtual address. */
+export const charonGateway: GatewayPeer = {
+  subject: "charon 5.9.8",
+  note: "ESP by kernel-libipsec, no routes installed",
+  async start({ namespace, directory, gatewayAddress, suite, credentials }) {
+    const charon = await StrongSwan.start({
+      namespace,
+      directory: join(directory, "charon-gateway"),
+      credentials: [credentials.gateway],
+      authorityCertificates: [credentials.root.certificate],
+      pools: { devices: { addrs: "10.64.0.0/12" } },
+      connections: {
+        gateway: {
+          version: 2,
+          local_addrs: gatewayAddress,
+          pools: "devices",
+          unique: "never",
+          proposals: suite.ike,
+          local: { auth: "pubkey", id: GATEWAY_IDENTITY, certs: credentials.gateway.certificate },
+          remote: { auth: "pubkey" },
+          children: { inner: { local_ts: LOCAL_SELECTOR, esp_proposals: suite.esp } },
+        },
       },
-    },
-    charon: UNLIMITED,
-    log: { default: -1 },
-  });
-}
+      charon: UNLIMITED,
+      log: { default: -1 },
+    });
+    return { pids: [charon.pid], stop: () => charon.crash() };
+  },
+};
 
-/** Starts charon as all the devices at once, ready to attach to `gatewayAddress`. */
-export function startCharonDevices(options: {
-  namespace: string;
-  directory: string;
-  gatewayAddress: string;
-  suite: Suite;
-  credentials: Credentials;
-}): Promise<StrongSwan> {
-  const { namespace, gatewayAddress, suite, credentials } = options;
+/** One charon as all the devices. */
+export const charonDevices: DevicesPeer = {
+  async start(setup) {
+    const charon = await startDevices(setup);
+    return {
+      attach: (count) => attach(charon, setup.credentials.devices.length, count),
+      stop: () => charon.crash(),
+    };
+  },
+};
+
+function startDevices({ namespace, directory, gatewayAddress, suite, credentials }: Setup): Promise<StrongSwan> {
   const connections: Settings = {};
   for (const [index, { identity, credential }] of credentials.devices.entries()) {
     connections[`device-${index}`] = {
@@ -111,7 +88,7 @@ export function startCharonDevices(options: {
   }
   return StrongSwan.start({
     namespace,
-    directory: join(options.directory, "devices"),
+    directory: join(directory, "charon-devices"),
     credentials: credentials.devices.map((device) => device.credential),
     authorityCertificates: [credentials.root.certificate],
     connections,
@@ -122,12 +99,11 @@ export function startCharonDevices(options: {
   });
 }
 
-/** Attaches `count` times, each time as the next device; every attachment stays. Rejects if one fails. */
-export async function attach(devices: StrongSwan, credentials: Credentials, count: number): Promise<void> {
+async function attach(charon: StrongSwan, devices: number, count: number): Promise<void> {
   const sockets: Vici[] = [];
   try {
     for (let i = 0; i < CONCURRENCY; i++) {
-      const vici = await devices.connect();
+      const vici = await charon.connect();
       sockets.push(vici);
       // An answer shows that charon has accepted; its queue of those not yet accepted is short.
       await vici.command("version");
@@ -135,8 +111,8 @@ export async function attach(devices: StrongSwan, credentials: Credentials, coun
     let next = 0;
     const initiateInTurn = async (vici: Vici) => {
       while (next < count) {
-        const index = next++ % credentials.devices.length;
-        await vici.command("initiate", { child: `child-${index}`, timeout: "30000" });
+        const index = next++ % devices;
+        await vici.command("initiate", { child: `child-${index}`, timeout: String(ATTACH_LIMIT_MS) });
       }
     };
     await Promise.all(sockets.map(initiateInTurn));
@@ -144,13 +120,3 @@ export async function attach(devices: StrongSwan, credentials: Credentials, coun
     for (const vici of sockets) vici.close();
   }
 }
-
-const UNLIMITED: Settings = {
-  dos_protection: false,
-  cookie_threshold: 0,
-  block_threshold: 0,
-  init_limit_half_open: 0,
-  ikesa_limit: 0,
-  ikesa_table_size: 4096,
-  ikesa_table_segments: 16,
-};

@@ -79,17 +79,27 @@ export class DerReader {
       if (count > 4) this.fail(field, `length in ${count} octets`);
       if (content + count > bytes.length) this.fail(field, "ends within a length");
       length = bytes.readUIntBE(content, count);
-      if (length < 0x80 || (count > 1 && length < 2 ** (8 * (count - 1)))) this.fail(field, "length not in its shortest form");
+      if (length < 0x80 || (count > 1 && length < 2 ** (8 * (count - 1))))
+        this.fail(field, "length not in its shortest form");
       content += count;
     }
     if (length > bytes.length - content) this.fail(field, `needs ${length} octets, ${bytes.length - content} left`);
     const end = content + length;
     this.#at = end;
-    return { tag, whole: bytes.subarray(start, end), content: bytes.subarray(content, end), offset: this.#base + content };
+    return {
+      tag,
+      whole: bytes.subarray(start, end),
+      content: bytes.subarray(content, end),
+      offset: this.#base + content,
+    };
   }
 
   expect(tag: number, field: string): DerElement {
-    if (this.peek() !== tag) this.fail(field, this.atEnd ? "is missing" : `has tag 0x${this.peek().toString(16)} where 0x${tag.toString(16)} belongs`);
+    if (this.peek() !== tag)
+      this.fail(
+        field,
+        this.atEnd ? "is missing" : `has tag 0x${this.peek().toString(16)} where 0x${tag.toString(16)} belongs`,
+      );
     return this.element(field);
   }
 
@@ -105,7 +115,11 @@ export class DerReader {
   integer(field: string): Bytes {
     const { content } = this.expect(Tag.INTEGER, field);
     if (content.length === 0) this.fail(field, "INTEGER without content");
-    if (content.length > 1 && ((content[0] === 0 && content[1]! < 0x80) || (content[0] === 0xff && content[1]! >= 0x80))) this.fail(field, "INTEGER not in its shortest form");
+    if (
+      content.length > 1 &&
+      ((content[0] === 0 && content[1]! < 0x80) || (content[0] === 0xff && content[1]! >= 0x80))
+    )
+      this.fail(field, "INTEGER not in its shortest form");
     return content;
   }
 
@@ -122,7 +136,8 @@ export class DerReader {
 
   boolean(field: string): boolean {
     const { content } = this.expect(Tag.BOOLEAN, field);
-    if (content.length !== 1 || (content[0] !== 0 && content[0] !== 0xff)) this.fail(field, "BOOLEAN that is neither 00 nor FF");
+    if (content.length !== 1 || (content[0] !== 0 && content[0] !== 0xff))
+      this.fail(field, "BOOLEAN that is neither 00 nor FF");
     return content[0] === 0xff;
   }
 
@@ -187,9 +202,15 @@ export function decodeOid(element: DerElement, field: string): string {
 export function decodeTime(element: DerElement, field: string): number {
   const text = element.content.toString("latin1");
   const fail = (): never => {
-    throw new DerError(field, element.offset, `time "${text.slice(0, 20).replace(/[^\x20-\x7e]/g, "?")}" is not in the form of RFC 5280`);
+    throw new DerError(
+      field,
+      element.offset,
+      `time "${text.slice(0, 20).replace(/[^\x20-\x7e]/g, "?")}" is not in the form of RFC 5280`,
+    );
   };
-  const match = (element.tag === Tag.UTC_TIME ? UTC : element.tag === Tag.GENERALIZED_TIME ? GENERALIZED : undefined)?.exec(text) ?? fail();
+  const match =
+    (element.tag === Tag.UTC_TIME ? UTC : element.tag === Tag.GENERALIZED_TIME ? GENERALIZED : undefined)?.exec(text) ??
+    fail();
   const [, yearText, ...rest] = match;
   const [month, day, hour, minute, second] = rest.map(Number) as [number, number, number, number, number];
   const short = Number(yearText);

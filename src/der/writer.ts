@@ -12,14 +12,18 @@ export const sequence = (...content: readonly Bytes[]): Bytes => element(Tag.SEQ
 /** SET OF in DER order (X.690 11.6). */
 export const setOf = (...content: readonly Bytes[]): Bytes => element(Tag.SET, ...[...content].sort(Buffer.compare));
 
-export const explicit = (n: number, ...content: readonly Bytes[]): Bytes => element(contextTag(n, "constructed"), ...content);
+export const explicit = (n: number, ...content: readonly Bytes[]): Bytes =>
+  element(contextTag(n, "constructed"), ...content);
 
 /** [n] IMPLICIT over a primitive type's content. */
 export const implicit = (n: number, content: Bytes): Bytes => element(contextTag(n, "primitive"), content);
 
 /** A non-negative integer, from a number or big-endian octets. */
 export function integer(value: number | Bytes): Bytes {
-  let octets = typeof value === "number" ? Buffer.from(value.toString(16).padStart(2 * Math.ceil(value.toString(16).length / 2), "0"), "hex") : value;
+  let octets =
+    typeof value === "number"
+      ? Buffer.from(value.toString(16).padStart(2 * Math.ceil(value.toString(16).length / 2), "0"), "hex")
+      : value;
   let skip = 0;
   while (skip < octets.length - 1 && octets[skip] === 0) skip++;
   octets = octets.subarray(skip);
@@ -37,7 +41,8 @@ export const utf8String = (text: string): Bytes => element(Tag.UTF8_STRING, Buff
 export function namedBits(bits: readonly boolean[]): Bytes {
   const last = bits.lastIndexOf(true);
   const octets = Buffer.alloc(Math.ceil((last + 1) / 8));
-  for (let bit = 0; bit <= last; bit++) if (bits[bit] === true) octets[bit >> 3] = octets[bit >> 3]! | (0x80 >> (bit & 7));
+  for (let bit = 0; bit <= last; bit++)
+    if (bits[bit] === true) octets[bit >> 3] = octets[bit >> 3]! | (0x80 >> (bit & 7));
   return element(Tag.BIT_STRING, Buffer.from([last < 0 ? 0 : 7 - (last & 7)]), octets);
 }
 
@@ -46,7 +51,8 @@ export function oid(dotted: string): Bytes {
   const octets: number[] = [];
   for (const arc of [arcs[0]! * 40 + arcs[1]!, ...arcs.slice(2)]) {
     const groups = [arc & 0x7f];
-    for (let rest = Math.floor(arc / 128); rest > 0; rest = Math.floor(rest / 128)) groups.unshift((rest & 0x7f) | 0x80);
+    for (let rest = Math.floor(arc / 128); rest > 0; rest = Math.floor(rest / 128))
+      groups.unshift((rest & 0x7f) | 0x80);
     octets.push(...groups);
   }
   return element(Tag.OID, Buffer.from(octets));
@@ -55,7 +61,9 @@ export function oid(dotted: string): Bytes {
 /** UTCTime up to 2049, GeneralizedTime from then on (RFC 5280 4.1.2.5); milliseconds are cut off. */
 export function time(at: number): Bytes {
   const text = timeText(at);
-  return text.startsWith("19") || (text.startsWith("20") && text < "2050") ? element(Tag.UTC_TIME, Buffer.from(text.slice(2))) : element(Tag.GENERALIZED_TIME, Buffer.from(text));
+  return text.startsWith("19") || (text.startsWith("20") && text < "2050")
+    ? element(Tag.UTC_TIME, Buffer.from(text.slice(2)))
+    : element(Tag.GENERALIZED_TIME, Buffer.from(text));
 }
 
 export const generalizedTime = (at: number): Bytes => element(Tag.GENERALIZED_TIME, Buffer.from(timeText(at)));

@@ -4,7 +4,14 @@ import { type Bytes, sameBytes } from "../bytes/bytes.ts";
 import { DecodeError } from "../bytes/reader.ts";
 import type { Milliseconds } from "../sim/environment.ts";
 import type { Certificate } from "../x509/certificate.ts";
-import { type BasicOcspResponse, certIdOf, parseOcspResponse, type ResponderId, sameCertId, type SingleResponse } from "../x509/ocsp.ts";
+import {
+  type BasicOcspResponse,
+  certIdOf,
+  parseOcspResponse,
+  type ResponderId,
+  type SingleResponse,
+  sameCertId,
+} from "../x509/ocsp.ts";
 import { Oid } from "../x509/oids.ts";
 import { verifySignature } from "../x509/signature.ts";
 import { describePathRefusal, validatePath } from "./path.ts";
@@ -59,23 +66,39 @@ export function checkOcspResponse(check: OcspCheck): OcspVerdict {
     if (!(error instanceof DecodeError)) throw error;
     return invalid({ reason: "Malformed", detail: error.message });
   }
-  const single = basic.responses.find((one) => sameCertId(one.id, certIdOf(check.certificate, check.issuer, one.id.hash)));
+  const single = basic.responses.find((one) =>
+    sameCertId(one.id, certIdOf(check.certificate, check.issuer, one.id.hash)),
+  );
   if (single === undefined) return invalid({ reason: "OtherCertificate" });
   const fresh = checkFreshness(single, check);
   if (fresh !== undefined) return invalid(fresh);
-  if (check.nonce !== undefined && basic.nonce !== undefined && !sameBytes(check.nonce, basic.nonce)) return invalid({ reason: "NonceMismatch" });
+  if (check.nonce !== undefined && basic.nonce !== undefined && !sameBytes(check.nonce, basic.nonce))
+    return invalid({ reason: "NonceMismatch" });
   const critical = basic.extensions.find((extension) => extension.critical && extension.oid !== Oid.ocspNonce);
-  if (critical !== undefined) return invalid({ reason: "Malformed", detail: `critical response extension ${critical.oid} is not processed here` });
+  if (critical !== undefined)
+    return invalid({
+      reason: "Malformed",
+      detail: `critical response extension ${critical.oid} is not processed here`,
+    });
 
   const responder = findResponder(basic, check);
   if ("problem" in responder) return invalid(responder.problem);
   const key = responder.certificate.publicKey;
   const name = responder.certificate.subject.toString();
-  if (!check.allowWeakAlgorithms && basic.signatureAlgorithm.known?.digest === "sha1") return invalid({ reason: "UntrustedResponder", responder: name, detail: "it signs with SHA-1" });
-  if (key === undefined || !verifySignature(basic.signatureAlgorithm, key, basic.tbs, basic.signature)) return invalid({ reason: "BadSignature", responder: name });
-  const evidence: OcspEvidence = { responder: name, producedAt: basic.producedAt, thisUpdate: single.thisUpdate, nextUpdate: single.nextUpdate };
+  if (!check.allowWeakAlgorithms && basic.signatureAlgorithm.known?.digest === "sha1")
+    return invalid({ reason: "UntrustedResponder", responder: name, detail: "it signs with SHA-1" });
+  if (key === undefined || !verifySignature(basic.signatureAlgorithm, key, basic.tbs, basic.signature))
+    return invalid({ reason: "BadSignature", responder: name });
+  const evidence: OcspEvidence = {
+    responder: name,
+    producedAt: basic.producedAt,
+    thisUpdate: single.thisUpdate,
+    nextUpdate: single.nextUpdate,
+  };
   const { status } = single;
-  return status.kind === "revoked" ? { status: "revoked", at: status.at, reasonCode: status.reason, evidence } : { status: status.kind, evidence };
+  return status.kind === "revoked"
+    ? { status: "revoked", at: status.at, reasonCode: status.reason, evidence }
+    : { status: status.kind, evidence };
 }
 
 /** One line for a person. */
@@ -107,13 +130,22 @@ function checkFreshness(single: SingleResponse, { time, tolerance, maxAge }: Ocs
 }
 
 /** The issuer itself, one trusted by configuration, or one the issuer delegated to (RFC 6960 4.2.2.2). */
-function findResponder(basic: BasicOcspResponse, check: OcspCheck): { certificate: Certificate } | { problem: OcspProblem } {
+function findResponder(
+  basic: BasicOcspResponse,
+  check: OcspCheck,
+): { certificate: Certificate } | { problem: OcspProblem } {
   const named = (certificate: Certificate) => isNamed(basic.responderId, certificate);
   const trusted = [check.issuer, ...check.trustedResponders].find(named);
   if (trusted !== undefined) return { certificate: trusted };
   const delegated = basic.certificates.find(named);
-  const asNamed = "byName" in basic.responderId ? basic.responderId.byName.toString() : `key ${basic.responderId.byKey.toString("hex")}`;
-  if (delegated === undefined) return { problem: { reason: "UntrustedResponder", responder: asNamed, detail: "its certificate is not in the response" } };
+  const asNamed =
+    "byName" in basic.responderId
+      ? basic.responderId.byName.toString()
+      : `key ${basic.responderId.byKey.toString("hex")}`;
+  if (delegated === undefined)
+    return {
+      problem: { reason: "UntrustedResponder", responder: asNamed, detail: "its certificate is not in the response" },
+    };
   const verdict = validatePath({
     leaf: delegated,
     intermediates: [],
@@ -124,7 +156,9 @@ function findResponder(basic: BasicOcspResponse, check: OcspCheck): { certificat
     allowWeakAlgorithms: check.allowWeakAlgorithms,
   });
   if (verdict.valid) return { certificate: delegated };
-  return { problem: { reason: "UntrustedResponder", responder: asNamed, detail: describePathRefusal(verdict.refusal) } };
+  return {
+    problem: { reason: "UntrustedResponder", responder: asNamed, detail: describePathRefusal(verdict.refusal) },
+  };
 }
 
 function isNamed(id: ResponderId, certificate: Certificate): boolean {

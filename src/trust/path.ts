@@ -47,11 +47,16 @@ export type PathVerdict = { valid: true; path: readonly Certificate[] } | { vali
 export function validatePath(request: PathRequest): PathVerdict {
   // TS 33.320 7.2.3-1, 7.2.4-1: a peer never sends more than four.
   const sent = 1 + request.intermediates.length;
-  if (sent > request.maxPath) return { valid: false, refusal: { reason: "PathTooLong", length: sent, limit: request.maxPath } };
+  if (sent > request.maxPath)
+    return { valid: false, refusal: { reason: "PathTooLong", length: sent, limit: request.maxPath } };
   const search: Search = { request, budget: MAX_CANDIDATES, best: undefined };
   const path = extend(search, [request.leaf]);
   if (path !== undefined) return { valid: true, path };
-  const refusal = search.best?.refusal ?? { reason: "NoPathToTrustAnchor", subject: request.leaf.subject.toString(), issuer: request.leaf.issuer.toString() };
+  const refusal = search.best?.refusal ?? {
+    reason: "NoPathToTrustAnchor",
+    subject: request.leaf.subject.toString(),
+    issuer: request.leaf.issuer.toString(),
+  };
   return { valid: false, refusal };
 }
 
@@ -95,7 +100,8 @@ function extend(search: Search, path: readonly Certificate[]): readonly Certific
   const { request } = search;
   const last = path.at(-1)!;
   const note = (refusal: PathRefusal | undefined) => {
-    if (refusal !== undefined && (search.best === undefined || path.length > search.best.depth)) search.best = { depth: path.length, refusal };
+    if (refusal !== undefined && (search.best === undefined || path.length > search.best.depth))
+      search.best = { depth: path.length, refusal };
     return refusal === undefined;
   };
   if (!note(checkOne(last, path.length - 1, request))) return undefined;
@@ -126,7 +132,11 @@ function mayIssue(issuer: Certificate, subject: Certificate): boolean {
   return wanted === undefined || has === undefined || sameBytes(wanted, has);
 }
 
-function checkOne(certificate: Certificate, depth: number, { time, purpose, allowWeakAlgorithms }: PathRequest): PathRefusal | undefined {
+function checkOne(
+  certificate: Certificate,
+  depth: number,
+  { time, purpose, allowWeakAlgorithms }: PathRequest,
+): PathRefusal | undefined {
   const subject = certificate.subject.toString();
   // Bounds are inclusive (RFC 5280 4.1.2.5); notAfter names a whole second.
   if (time < certificate.notBefore) return { reason: "NotYetValid", subject, notBefore: certificate.notBefore, time };
@@ -141,16 +151,27 @@ function checkOne(certificate: Certificate, depth: number, { time, purpose, allo
 function checkPurpose({ extensions }: Certificate, purpose: Purpose, subject: string): PathRefusal | undefined {
   const usage = extensions.keyUsage;
   // TS 33.310 6.1.3: digitalSignature or nonRepudiation for IKE; RFC 4945 5.1.3.2 agrees.
-  const mayDo = usage === undefined || usage.digitalSignature || ((purpose === "ike" || purpose === "ocspSigning") && usage.nonRepudiation) || (purpose === "tlsServer" && usage.keyEncipherment);
+  const mayDo =
+    usage === undefined ||
+    usage.digitalSignature ||
+    ((purpose === "ike" || purpose === "ocspSigning") && usage.nonRepudiation) ||
+    (purpose === "tlsServer" && usage.keyEncipherment);
   if (!mayDo) return { reason: "KeyUsageMissing", subject, usage: "digitalSignature" };
   const extended = extensions.extendedKeyUsage;
   // RFC 6960 4.2.2.2: a delegated responder must say so; for the others absence means no restriction.
-  if (extended === undefined) return purpose === "ocspSigning" ? { reason: "PurposeNotAllowed", subject, purpose } : undefined;
-  return extended.some((usage) => ALLOWED[purpose].includes(usage)) ? undefined : { reason: "PurposeNotAllowed", subject, purpose };
+  if (extended === undefined)
+    return purpose === "ocspSigning" ? { reason: "PurposeNotAllowed", subject, purpose } : undefined;
+  return extended.some((usage) => ALLOWED[purpose].includes(usage))
+    ? undefined
+    : { reason: "PurposeNotAllowed", subject, purpose };
 }
 
 /** May `issuer` stand above `path`? (RFC 5280 6.1.4 k-n) */
-function checkIssuer(issuer: Certificate, path: readonly Certificate[], { time }: PathRequest): PathRefusal | undefined {
+function checkIssuer(
+  issuer: Certificate,
+  path: readonly Certificate[],
+  { time }: PathRequest,
+): PathRefusal | undefined {
   const subject = issuer.subject.toString();
   if (time < issuer.notBefore) return { reason: "NotYetValid", subject, notBefore: issuer.notBefore, time };
   if (time >= issuer.notAfter + 1000) return { reason: "Expired", subject, notAfter: issuer.notAfter, time };
@@ -158,17 +179,28 @@ function checkIssuer(issuer: Certificate, path: readonly Certificate[], { time }
   if (basicConstraints?.ca !== true) return { reason: "NotACa", subject };
   // Self-issued certificates do not count against the path length (RFC 5280 6.1.4 l).
   const below = path.slice(1).filter((certificate) => !certificate.isSelfIssued).length;
-  if (basicConstraints.pathLength !== undefined && below > basicConstraints.pathLength) return { reason: "PathLengthExceeded", subject, allowed: basicConstraints.pathLength };
-  if (keyUsage !== undefined && !keyUsage.keyCertSign) return { reason: "KeyUsageMissing", subject, usage: "keyCertSign" };
+  if (basicConstraints.pathLength !== undefined && below > basicConstraints.pathLength)
+    return { reason: "PathLengthExceeded", subject, allowed: basicConstraints.pathLength };
+  if (keyUsage !== undefined && !keyUsage.keyCertSign)
+    return { reason: "KeyUsageMissing", subject, usage: "keyCertSign" };
   return undefined;
 }
 
-function checkSignature(certificate: Certificate, issuer: Certificate, { signatureCache }: PathRequest): PathRefusal | undefined {
+function checkSignature(
+  certificate: Certificate,
+  issuer: Certificate,
+  { signatureCache }: PathRequest,
+): PathRefusal | undefined {
   const verifies = () => {
     const key = issuer.publicKey;
-    return key !== undefined && verifySignature(certificate.signatureAlgorithm, key, certificate.tbs, certificate.signature);
+    return (
+      key !== undefined && verifySignature(certificate.signatureAlgorithm, key, certificate.tbs, certificate.signature)
+    );
   };
-  const valid = signatureCache === undefined || certificate.extensions.basicConstraints?.ca !== true ? verifies() : signatureCache.remember(certificate, issuer, verifies);
+  const valid =
+    signatureCache === undefined || certificate.extensions.basicConstraints?.ca !== true
+      ? verifies()
+      : signatureCache.remember(certificate, issuer, verifies);
   return valid ? undefined : { reason: "BadSignature", subject: certificate.subject.toString() };
 }
 

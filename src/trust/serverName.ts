@@ -11,11 +11,21 @@ export interface NameMismatch {
 }
 
 /** The name a device connected to must stand in subjectAltName: the FQDN where DNS resolved it, else the address. */
-export function checkServerName(certificate: Certificate, connectedTo: { fqdn: string } | { address: string }): NameMismatch | undefined {
+export function checkServerName(
+  certificate: Certificate,
+  connectedTo: { fqdn: string } | { address: string },
+): NameMismatch | undefined {
   const names = certificate.extensions.subjectAltName;
-  const matches = "fqdn" in connectedTo ? hasDns(certificate, connectedTo.fqdn) : hasAddress(certificate, parseIp(connectedTo.address));
+  const matches =
+    "fqdn" in connectedTo
+      ? hasDns(certificate, connectedTo.fqdn)
+      : hasAddress(certificate, parseIp(connectedTo.address));
   if (matches) return undefined;
-  return { reason: "NameMismatch", expected: "fqdn" in connectedTo ? connectedTo.fqdn : connectedTo.address, certified: namesOf(names) };
+  return {
+    reason: "NameMismatch",
+    expected: "fqdn" in connectedTo ? connectedTo.fqdn : connectedTo.address,
+    certified: namesOf(names),
+  };
 }
 
 /** Exact and without regard to case; no wildcards, since a gateway has a name of its own. */
@@ -25,7 +35,10 @@ export function hasDns(certificate: Certificate, fqdn: string): boolean {
 }
 
 export function hasAddress(certificate: Certificate, address: Bytes | undefined): boolean {
-  return address !== undefined && (certificate.extensions.subjectAltName?.ip.some((octets) => sameBytes(octets, address)) ?? false);
+  return (
+    address !== undefined &&
+    (certificate.extensions.subjectAltName?.ip.some((octets) => sameBytes(octets, address)) ?? false)
+  );
 }
 
 function withoutDot(name: string): string {

@@ -2,7 +2,20 @@
 import { createHash, type KeyObject } from "node:crypto";
 import type { Bytes } from "../bytes/bytes.ts";
 import { DerReader, inside, Tag } from "../der/reader.ts";
-import { bitString, boolean, element, enumerated, explicit, implicit, integer, namedBits, octetString, oid, sequence, time } from "../der/writer.ts";
+import {
+  bitString,
+  boolean,
+  element,
+  enumerated,
+  explicit,
+  implicit,
+  integer,
+  namedBits,
+  octetString,
+  oid,
+  sequence,
+  time,
+} from "../der/writer.ts";
 import type { Name } from "./name.ts";
 import { Oid } from "./oids.ts";
 import type { Signer } from "./signature.ts";
@@ -64,7 +77,13 @@ export interface NewCrl {
 /** DER of a signed version 2 CRL. */
 export function buildCrl(made: NewCrl): Bytes {
   const entries = made.entries.map(({ serial, revokedAt, reason }) =>
-    sequence(integer(serial), time(revokedAt), ...(reason === undefined ? [] : [sequence(extension({ oid: Oid.reasonCode, critical: false, value: enumerated(reason) }))])),
+    sequence(
+      integer(serial),
+      time(revokedAt),
+      ...(reason === undefined
+        ? []
+        : [sequence(extension({ oid: Oid.reasonCode, critical: false, value: enumerated(reason) }))]),
+    ),
   );
   const tbs = sequence(
     integer(1),
@@ -74,7 +93,13 @@ export function buildCrl(made: NewCrl): Bytes {
     time(made.nextUpdate),
     // RFC 5280 5.1.2.6: absent when nothing is revoked.
     ...(entries.length === 0 ? [] : [sequence(...entries)]),
-    explicit(0, sequence(extension(authorityKeyIdentifier(made.authorityKeyId)), extension({ oid: Oid.crlNumber, critical: false, value: integer(made.number) }))),
+    explicit(
+      0,
+      sequence(
+        extension(authorityKeyIdentifier(made.authorityKeyId)),
+        extension({ oid: Oid.crlNumber, critical: false, value: integer(made.number) }),
+      ),
+    ),
   );
   return signed(tbs, made.signer);
 }
@@ -98,8 +123,16 @@ export function extension({ oid: id, critical, value }: NewExtension): Bytes {
   return sequence(oid(id), ...(critical ? [boolean(true)] : []), octetString(value));
 }
 
-export const authorityKeyIdentifier = (keyId: Bytes): NewExtension => ({ oid: Oid.authorityKeyIdentifier, critical: false, value: sequence(implicit(0, keyId)) });
-export const subjectKeyIdentifier = (keyId: Bytes): NewExtension => ({ oid: Oid.subjectKeyIdentifier, critical: false, value: octetString(keyId) });
+export const authorityKeyIdentifier = (keyId: Bytes): NewExtension => ({
+  oid: Oid.authorityKeyIdentifier,
+  critical: false,
+  value: sequence(implicit(0, keyId)),
+});
+export const subjectKeyIdentifier = (keyId: Bytes): NewExtension => ({
+  oid: Oid.subjectKeyIdentifier,
+  critical: false,
+  value: octetString(keyId),
+});
 
 export const basicConstraints = (ca: boolean, pathLength?: number): NewExtension => ({
   oid: Oid.basicConstraints,
@@ -107,7 +140,14 @@ export const basicConstraints = (ca: boolean, pathLength?: number): NewExtension
   value: sequence(...(ca ? [boolean(true)] : []), ...(pathLength === undefined ? [] : [integer(pathLength)])),
 });
 
-export type KeyUsageBit = "digitalSignature" | "nonRepudiation" | "keyEncipherment" | "dataEncipherment" | "keyAgreement" | "keyCertSign" | "cRLSign";
+export type KeyUsageBit =
+  | "digitalSignature"
+  | "nonRepudiation"
+  | "keyEncipherment"
+  | "dataEncipherment"
+  | "keyAgreement"
+  | "keyCertSign"
+  | "cRLSign";
 
 export const keyUsage = (...bits: readonly KeyUsageBit[]): NewExtension => ({
   oid: Oid.keyUsage,
@@ -115,10 +155,18 @@ export const keyUsage = (...bits: readonly KeyUsageBit[]): NewExtension => ({
   value: namedBits(KEY_USAGE_ORDER.map((bit) => bits.includes(bit))),
 });
 
-export const extendedKeyUsage = (...usages: readonly string[]): NewExtension => ({ oid: Oid.extendedKeyUsage, critical: false, value: sequence(...usages.map(oid)) });
+export const extendedKeyUsage = (...usages: readonly string[]): NewExtension => ({
+  oid: Oid.extendedKeyUsage,
+  critical: false,
+  value: sequence(...usages.map(oid)),
+});
 
 /** `ip` holds 4 or 16 octets each. */
-export const subjectAltName = (names: { dns?: readonly string[]; ip?: readonly Bytes[]; email?: readonly string[] }): NewExtension => ({
+export const subjectAltName = (names: {
+  dns?: readonly string[];
+  ip?: readonly Bytes[];
+  email?: readonly string[];
+}): NewExtension => ({
   oid: Oid.subjectAltName,
   critical: false,
   value: sequence(
@@ -139,11 +187,21 @@ export const authorityInfoAccess = (access: { ocsp?: string; caIssuers?: string 
   critical: false,
   value: sequence(
     ...(access.ocsp === undefined ? [] : [sequence(oid(Oid.adOcsp), implicit(6, Buffer.from(access.ocsp, "latin1")))]),
-    ...(access.caIssuers === undefined ? [] : [sequence(oid(Oid.adCaIssuers), implicit(6, Buffer.from(access.caIssuers, "latin1")))]),
+    ...(access.caIssuers === undefined
+      ? []
+      : [sequence(oid(Oid.adCaIssuers), implicit(6, Buffer.from(access.caIssuers, "latin1")))]),
   ),
 });
 
 /** A delegated responder whose own status is not asked for (RFC 6960 4.2.2.2.1). */
 export const ocspNoCheck = (): NewExtension => ({ oid: Oid.ocspNoCheck, critical: false, value: element(Tag.NULL) });
 
-const KEY_USAGE_ORDER: readonly KeyUsageBit[] = ["digitalSignature", "nonRepudiation", "keyEncipherment", "dataEncipherment", "keyAgreement", "keyCertSign", "cRLSign"];
+const KEY_USAGE_ORDER: readonly KeyUsageBit[] = [
+  "digitalSignature",
+  "nonRepudiation",
+  "keyEncipherment",
+  "dataEncipherment",
+  "keyAgreement",
+  "keyCertSign",
+  "cRLSign",
+];

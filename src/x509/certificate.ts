@@ -78,7 +78,8 @@ export class Certificate {
 
 /** Reads one DER certificate; throws DerError. */
 export function parseCertificate(der: Bytes): Certificate {
-  if (der.length > MAX_CERTIFICATE) new DerReader(der).fail("Certificate", `${der.length} octets, at most ${MAX_CERTIFICATE} are read`);
+  if (der.length > MAX_CERTIFICATE)
+    new DerReader(der).fail("Certificate", `${der.length} octets, at most ${MAX_CERTIFICATE} are read`);
   const outer = new DerReader(der);
   const certificate = outer.sequence("Certificate");
   outer.end("Certificate");
@@ -110,7 +111,8 @@ export function parseCertificate(der: Bytes): Certificate {
   const wrapped = body.optional(contextTag(3, "constructed"), "extensions");
   body.end("tbsCertificate");
   if (wrapped !== undefined && versionNumber !== 2) body.fail("extensions", "need version 3");
-  const extensionList = wrapped === undefined ? [] : readExtensions(inside(wrapped).sequence("extensions"), "extensions");
+  const extensionList =
+    wrapped === undefined ? [] : readExtensions(inside(wrapped).sequence("extensions"), "extensions");
   return new Certificate({
     der,
     tbs: tbs.whole,

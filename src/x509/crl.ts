@@ -39,15 +39,19 @@ export function parseCrl(der: Bytes): Crl {
   const signature = list.bitString("signatureValue");
   list.end("CertificateList");
   const body = inside(tbs);
-  if (body.peek() === Tag.INTEGER && body.smallInteger("version") !== 1) body.fail("version", "a CRL is version 1 or 2");
-  if (!readSignatureAlgorithm(body, "signature").der.equals(signatureAlgorithm.der)) body.fail("signature", "differs from signatureAlgorithm");
+  if (body.peek() === Tag.INTEGER && body.smallInteger("version") !== 1)
+    body.fail("version", "a CRL is version 1 or 2");
+  if (!readSignatureAlgorithm(body, "signature").der.equals(signatureAlgorithm.der))
+    body.fail("signature", "differs from signatureAlgorithm");
   const issuer = readName(body, "issuer");
   const thisUpdate = body.time("thisUpdate");
-  const nextUpdate = body.peek() === Tag.UTC_TIME || body.peek() === Tag.GENERALIZED_TIME ? body.time("nextUpdate") : undefined;
+  const nextUpdate =
+    body.peek() === Tag.UTC_TIME || body.peek() === Tag.GENERALIZED_TIME ? body.time("nextUpdate") : undefined;
   const revoked = body.optional(Tag.SEQUENCE, "revokedCertificates");
   const wrapped = body.optional(contextTag(0, "constructed"), "crlExtensions");
   body.end("tbsCertList");
-  const extensions = wrapped === undefined ? [] : readExtensions(inside(wrapped).sequence("crlExtensions"), "crlExtensions");
+  const extensions =
+    wrapped === undefined ? [] : readExtensions(inside(wrapped).sequence("crlExtensions"), "crlExtensions");
   const valueOf = (oid: string) => extensions.find((extension) => extension.oid === oid);
   const number = valueOf(Oid.crlNumber);
   const keyId = valueOf(Oid.authorityKeyIdentifier);
@@ -58,7 +62,12 @@ export function parseCrl(der: Bytes): Crl {
     thisUpdate,
     nextUpdate,
     number: number === undefined ? undefined : new DerReader(number.value, number.offset).integer("cRLNumber"),
-    authorityKeyId: keyId === undefined ? undefined : new DerReader(keyId.value, keyId.offset).sequence("authorityKeyIdentifier").optional(contextTag(0, "primitive"), "keyIdentifier")?.content,
+    authorityKeyId:
+      keyId === undefined
+        ? undefined
+        : new DerReader(keyId.value, keyId.offset)
+            .sequence("authorityKeyIdentifier")
+            .optional(contextTag(0, "primitive"), "keyIdentifier")?.content,
     extensions,
     unknownCritical: extensions.filter((extension) => extension.critical).map((extension) => extension.oid),
     signatureAlgorithm,
@@ -77,6 +86,13 @@ function* readEntries(revoked: DerElement | undefined): Iterable<CrlEntry> {
     const extensions = entry.atEnd ? [] : readExtensions(entry.sequence("crlEntryExtensions"), "crlEntryExtensions");
     entry.end("revokedCertificate");
     const reason = extensions.find((extension) => extension.oid === Oid.reasonCode);
-    yield { serial, revokedAt, reason: reason === undefined ? undefined : new DerReader(reason.value, reason.offset).expect(Tag.ENUMERATED, "reasonCode").content[0] };
+    yield {
+      serial,
+      revokedAt,
+      reason:
+        reason === undefined
+          ? undefined
+          : new DerReader(reason.value, reason.offset).expect(Tag.ENUMERATED, "reasonCode").content[0],
+    };
   }
 }

@@ -101,7 +101,9 @@ export function decodeExtensions(list: readonly Extension[]): Extensions {
         out.subjectKeyId = reader.octetString("subjectKeyIdentifier");
         break;
       case Oid.authorityKeyIdentifier:
-        out.authorityKeyId = reader.sequence("authorityKeyIdentifier").optional(contextTag(0, "primitive"), "keyIdentifier")?.content;
+        out.authorityKeyId = reader
+          .sequence("authorityKeyIdentifier")
+          .optional(contextTag(0, "primitive"), "keyIdentifier")?.content;
         break;
       case Oid.crlDistributionPoints:
         out.crlUrls = readDistributionPoints(reader);
@@ -126,7 +128,14 @@ export function decodeExtensions(list: readonly Extension[]): Extensions {
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 export function readGeneralNames(reader: DerReader, field: string): GeneralNames {
-  const names = { dns: [] as string[], ip: [] as Bytes[], email: [] as string[], uri: [] as string[], directory: [] as Name[], others: 0 };
+  const names = {
+    dns: [] as string[],
+    ip: [] as Bytes[],
+    email: [] as string[],
+    uri: [] as string[],
+    directory: [] as Name[],
+    others: 0,
+  };
   for (let count = 0; !reader.atEnd; count++) {
     if (count >= MAX_NAMES) reader.fail(field, `more than ${MAX_NAMES} names`);
     const name = reader.element(field);
@@ -134,7 +143,8 @@ export function readGeneralNames(reader: DerReader, field: string): GeneralNames
     else if (name.tag === 0x82) names.dns.push(ia5(name));
     else if (name.tag === 0x86) names.uri.push(ia5(name));
     else if (name.tag === 0x87) {
-      if (name.content.length !== 4 && name.content.length !== 16) reader.fail(field, `iPAddress of ${name.content.length} octets`);
+      if (name.content.length !== 4 && name.content.length !== 16)
+        reader.fail(field, `iPAddress of ${name.content.length} octets`);
       names.ip.push(name.content);
     } else if (name.tag === 0xa4) names.directory.push(readName(inside(name), `${field}.directoryName`));
     else names.others += 1;

@@ -22,7 +22,9 @@ export class Name {
 
   /** "O=Operator, CN=SeGW CA", safe to print. */
   toString(): string {
-    return this.attributes.map(({ type, value }) => `${SHORT.get(type) ?? type}=${value.replace(/[^\x20-\x7e\u00a0-\u{10ffff}]/gu, "?")}`).join(", ");
+    return this.attributes
+      .map(({ type, value }) => `${SHORT.get(type) ?? type}=${value.replace(/[^\x20-\x7e\u00a0-\u{10ffff}]/gu, "?")}`)
+      .join(", ");
   }
 
   get commonName(): string | undefined {
@@ -37,7 +39,10 @@ export class Name {
   equals(other: Name): boolean {
     if (sameBytes(this.der, other.der)) return true;
     if (this.attributes.length !== other.attributes.length) return false;
-    return this.attributes.every((own, index) => own.type === other.attributes[index]!.type && fold(own.value) === fold(other.attributes[index]!.value));
+    return this.attributes.every(
+      (own, index) =>
+        own.type === other.attributes[index]!.type && fold(own.value) === fold(other.attributes[index]!.value),
+    );
   }
 }
 
@@ -64,7 +69,12 @@ export function readName(reader: DerReader, field: string): Name {
 export function makeName(attributes: readonly NameAttribute[]): Name {
   const der = sequence(
     ...attributes.map(({ type, value }) => {
-      const text = type === Oid.country ? element(Tag.PRINTABLE_STRING, Buffer.from(value)) : type === Oid.domainComponent ? element(Tag.IA5_STRING, Buffer.from(value)) : utf8String(value);
+      const text =
+        type === Oid.country
+          ? element(Tag.PRINTABLE_STRING, Buffer.from(value))
+          : type === Oid.domainComponent
+            ? element(Tag.IA5_STRING, Buffer.from(value))
+            : utf8String(value);
       return setOf(sequence(oid(type), text));
     }),
   );

@@ -2,7 +2,18 @@
 import { createHash } from "node:crypto";
 import type { Bytes } from "../bytes/bytes.ts";
 import { contextTag, DerReader, inside, Tag } from "../der/reader.ts";
-import { bitString, element, enumerated, explicit, generalizedTime, implicit, nullValue, octetString, oid, sequence } from "../der/writer.ts";
+import {
+  bitString,
+  element,
+  enumerated,
+  explicit,
+  generalizedTime,
+  implicit,
+  nullValue,
+  octetString,
+  oid,
+  sequence,
+} from "../der/writer.ts";
 import { extension } from "./build.ts";
 import { type Certificate, parseCertificate } from "./certificate.ts";
 import { type Extension, readExtensions } from "./extensions.ts";
@@ -25,9 +36,19 @@ export interface OcspRequest {
   nonce: Bytes | undefined;
 }
 
-export const ResponseStatus = { successful: 0, malformedRequest: 1, internalError: 2, tryLater: 3, sigRequired: 5, unauthorized: 6 } as const;
+export const ResponseStatus = {
+  successful: 0,
+  malformedRequest: 1,
+  internalError: 2,
+  tryLater: 3,
+  sigRequired: 5,
+  unauthorized: 6,
+} as const;
 
-export type CertStatus = { kind: "good" } | { kind: "revoked"; at: number; reason: number | undefined } | { kind: "unknown" };
+export type CertStatus =
+  | { kind: "good" }
+  | { kind: "revoked"; at: number; reason: number | undefined }
+  | { kind: "unknown" };
 
 export interface SingleResponse {
   id: CertId;
@@ -58,11 +79,22 @@ export function certIdOf(certificate: Certificate, issuer: Certificate, hash: Ce
   const digest = (data: Bytes) => createHash(hash).update(data).digest();
   const issuerNameHash = digest(issuer.subject.der);
   const issuerKeyHash = digest(issuer.publicKeyBits);
-  return { hash, issuerNameHash, issuerKeyHash, serial: certificate.serial, der: encodeCertId(hash, issuerNameHash, issuerKeyHash, certificate.serial) };
+  return {
+    hash,
+    issuerNameHash,
+    issuerKeyHash,
+    serial: certificate.serial,
+    der: encodeCertId(hash, issuerNameHash, issuerKeyHash, certificate.serial),
+  };
 }
 
 export function sameCertId(a: CertId, b: CertId): boolean {
-  return a.hash === b.hash && a.serial.equals(b.serial) && a.issuerKeyHash.equals(b.issuerKeyHash) && a.issuerNameHash.equals(b.issuerNameHash);
+  return (
+    a.hash === b.hash &&
+    a.serial.equals(b.serial) &&
+    a.issuerKeyHash.equals(b.issuerKeyHash) &&
+    a.issuerNameHash.equals(b.issuerNameHash)
+  );
 }
 
 export function buildOcspRequest(ids: readonly CertId[], nonce: Bytes | undefined): Bytes {
@@ -92,7 +124,8 @@ export function parseOcspRequest(der: Bytes): OcspRequest {
   }
   const wrapped = tbs.optional(contextTag(2, "constructed"), "requestExtensions");
   tbs.end("tbsRequest");
-  const extensions = wrapped === undefined ? [] : readExtensions(inside(wrapped).sequence("requestExtensions"), "requestExtensions");
+  const extensions =
+    wrapped === undefined ? [] : readExtensions(inside(wrapped).sequence("requestExtensions"), "requestExtensions");
   return { ids, nonce: readNonce(extensions) };
 }
 
@@ -108,7 +141,10 @@ export interface NewOcspResponse {
 
 /** DER of a successful, signed response. */
 export function buildOcspResponse(made: NewOcspResponse): Bytes {
-  const responderId = "byName" in made.responderId ? explicit(1, made.responderId.byName.der) : explicit(2, octetString(made.responderId.byKey));
+  const responderId =
+    "byName" in made.responderId
+      ? explicit(1, made.responderId.byName.der)
+      : explicit(2, octetString(made.responderId.byKey));
   const tbs = sequence(
     responderId,
     generalizedTime(made.producedAt),
@@ -133,7 +169,8 @@ export function parseOcspResponse(der: Bytes): OcspResponse {
   const status = response.expect(Tag.ENUMERATED, "responseStatus").content[0] ?? ResponseStatus.internalError;
   const wrapped = response.optional(contextTag(0, "constructed"), "responseBytes");
   response.end("OCSPResponse");
-  if (status !== ResponseStatus.successful || wrapped === undefined) return { status: status === 0 ? ResponseStatus.internalError : status, basic: undefined };
+  if (status !== ResponseStatus.successful || wrapped === undefined)
+    return { status: status === 0 ? ResponseStatus.internalError : status, basic: undefined };
   const bytes = inside(wrapped).sequence("responseBytes");
   const type = bytes.oid("responseType");
   if (type !== Oid.ocspBasic) bytes.fail("responseType", `${type} is not id-pkix-ocsp-basic`);
@@ -170,8 +207,21 @@ function readBasic(basic: DerReader): BasicOcspResponse {
   }
   const wrappedExtensions = data.optional(contextTag(1, "constructed"), "responseExtensions");
   data.end("tbsResponseData");
-  const extensions = wrappedExtensions === undefined ? [] : readExtensions(inside(wrappedExtensions).sequence("responseExtensions"), "responseExtensions");
-  return { tbs: tbs.whole, responderId, producedAt, responses, nonce: readNonce(extensions), extensions, signatureAlgorithm, signature, certificates };
+  const extensions =
+    wrappedExtensions === undefined
+      ? []
+      : readExtensions(inside(wrappedExtensions).sequence("responseExtensions"), "responseExtensions");
+  return {
+    tbs: tbs.whole,
+    responderId,
+    producedAt,
+    responses,
+    nonce: readNonce(extensions),
+    extensions,
+    signatureAlgorithm,
+    signature,
+    certificates,
+  };
 }
 
 function readResponderId(data: DerReader): ResponderId {
@@ -196,18 +246,28 @@ function readStatus(single: DerReader): CertStatus {
   const status = single.element("certStatus");
   if (status.tag === contextTag(0, "primitive")) return { kind: "good" };
   if (status.tag === contextTag(2, "primitive")) return { kind: "unknown" };
-  if (status.tag !== contextTag(1, "constructed")) single.fail("certStatus", `tag 0x${status.tag.toString(16)} is none of good, revoked and unknown`);
+  if (status.tag !== contextTag(1, "constructed"))
+    single.fail("certStatus", `tag 0x${status.tag.toString(16)} is none of good, revoked and unknown`);
   const info = inside(status);
   const at = info.time("revocationTime");
   const reason = info.optional(contextTag(0, "constructed"), "revocationReason");
-  return { kind: "revoked", at, reason: reason === undefined ? undefined : inside(reason).expect(Tag.ENUMERATED, "revocationReason").content[0] };
+  return {
+    kind: "revoked",
+    at,
+    reason: reason === undefined ? undefined : inside(reason).expect(Tag.ENUMERATED, "revocationReason").content[0],
+  };
 }
 
 function readCertId(reader: DerReader): CertId {
   const whole = reader.expect(Tag.SEQUENCE, "CertID");
   const inner = inside(whole);
   const algorithm = inner.sequence("hashAlgorithm").oid("hashAlgorithm");
-  const hash = algorithm === Oid.sha1 ? "sha1" : algorithm === Oid.sha256 ? "sha256" : inner.fail("hashAlgorithm", `${algorithm} is neither SHA-1 nor SHA-256`);
+  const hash =
+    algorithm === Oid.sha1
+      ? "sha1"
+      : algorithm === Oid.sha256
+        ? "sha256"
+        : inner.fail("hashAlgorithm", `${algorithm} is neither SHA-1 nor SHA-256`);
   const issuerNameHash = inner.octetString("issuerNameHash");
   const issuerKeyHash = inner.octetString("issuerKeyHash");
   const serial = inner.integer("serialNumber");
@@ -217,7 +277,12 @@ function readCertId(reader: DerReader): CertId {
 
 function encodeCertId(hash: CertId["hash"], nameHash: Bytes, keyHash: Bytes, serial: Bytes): Bytes {
   // The serial keeps its sign octet: content of the INTEGER as the certificate has it.
-  return sequence(sequence(oid(hash === "sha1" ? Oid.sha1 : Oid.sha256), nullValue()), octetString(nameHash), octetString(keyHash), element(Tag.INTEGER, serial));
+  return sequence(
+    sequence(oid(hash === "sha1" ? Oid.sha1 : Oid.sha256), nullValue()),
+    octetString(nameHash),
+    octetString(keyHash),
+    element(Tag.INTEGER, serial),
+  );
 }
 
 function encodeSingle(single: SingleResponse): Bytes {
@@ -227,8 +292,17 @@ function encodeSingle(single: SingleResponse): Bytes {
       ? implicit(0, Buffer.alloc(0))
       : status.kind === "unknown"
         ? implicit(2, Buffer.alloc(0))
-        : explicit(1, generalizedTime(status.at), ...(status.reason === undefined ? [] : [explicit(0, enumerated(status.reason))]));
-  return sequence(single.id.der, encoded, generalizedTime(single.thisUpdate), ...(single.nextUpdate === undefined ? [] : [explicit(0, generalizedTime(single.nextUpdate))]));
+        : explicit(
+            1,
+            generalizedTime(status.at),
+            ...(status.reason === undefined ? [] : [explicit(0, enumerated(status.reason))]),
+          );
+  return sequence(
+    single.id.der,
+    encoded,
+    generalizedTime(single.thisUpdate),
+    ...(single.nextUpdate === undefined ? [] : [explicit(0, generalizedTime(single.nextUpdate))]),
+  );
 }
 
 function nonceExtension(nonce: Bytes): Bytes {
@@ -241,7 +315,8 @@ function readNonce(extensions: readonly Extension[]): Bytes | undefined {
   const reader = new DerReader(found.value, found.offset);
   // RFC 8954 2.1: 1 to 32 octets.
   const nonce = reader.octetString("nonce");
-  if (nonce.length < 1 || nonce.length > MAX_NONCE) reader.fail("nonce", `${nonce.length} octets, RFC 8954 allows 1 to ${MAX_NONCE}`);
+  if (nonce.length < 1 || nonce.length > MAX_NONCE)
+    reader.fail("nonce", `${nonce.length} octets, RFC 8954 allows 1 to ${MAX_NONCE}`);
   return nonce;
 }
 

@@ -1,7 +1,7 @@
 /** Signature algorithms of certificates, CRLs and OCSP responses (RFC 5280 4.1.1.2, RFC 4055, RFC 5758). */
 import { constants, type KeyObject, sign, verify } from "node:crypto";
 import type { Bytes } from "../bytes/bytes.ts";
-import { type DerElement, DerReader, inside, Tag } from "../der/reader.ts";
+import { type DerElement, type DerReader, inside, Tag } from "../der/reader.ts";
 import { nullValue, oid, sequence } from "../der/writer.ts";
 import { Oid } from "./oids.ts";
 
@@ -28,10 +28,17 @@ export function verifySignature(algorithm: SignatureAlgorithm, key: KeyObject, d
   const { known } = algorithm;
   if (known === undefined) return false;
   const type = key.asymmetricKeyType;
-  const fits = known.kind === "ec" ? type === "ec" : known.kind === "rsa" ? type === "rsa" : type === "rsa" || type === "rsa-pss";
+  const fits =
+    known.kind === "ec" ? type === "ec" : known.kind === "rsa" ? type === "rsa" : type === "rsa" || type === "rsa-pss";
   if (!fits) return false;
   try {
-    if (known.kind === "rsa-pss") return verify(known.digest, data, { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: known.saltLength ?? 20 }, signature);
+    if (known.kind === "rsa-pss")
+      return verify(
+        known.digest,
+        data,
+        { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: known.saltLength ?? 20 },
+        signature,
+      );
     return verify(known.digest, data, key, signature);
   } catch {
     // OpenSSL throws for signatures that are malformed beyond verifying.
@@ -47,7 +54,8 @@ export interface Signer {
 
 /** SHA-256 for RSA and P-256, SHA-384 for P-384, SHA-512 for P-521. */
 export function signerOf(key: KeyObject): Signer {
-  if (key.asymmetricKeyType === "rsa") return { algorithm: sequence(oid(Oid.sha256WithRsa), nullValue()), sign: (data) => sign("sha256", data, key) };
+  if (key.asymmetricKeyType === "rsa")
+    return { algorithm: sequence(oid(Oid.sha256WithRsa), nullValue()), sign: (data) => sign("sha256", data, key) };
   if (key.asymmetricKeyType === "ec") {
     const [digest, id] = EC_SIGNERS.get(key.asymmetricKeyDetails?.namedCurve ?? "") ?? ["sha256", Oid.ecdsaWithSha256];
     return { algorithm: sequence(oid(id)), sign: (data) => sign(digest, data, key) };
@@ -59,7 +67,10 @@ function readPss(parameters: DerReader): SignatureAlgorithm["known"] {
   let digest: Digest = "sha1";
   let saltLength = 20;
   const fields = parameters.atEnd ? parameters : parameters.sequence("RSASSA-PSS parameters");
-  for (let field = fields.optional(0xa0, "hash") ?? fields.optional(0xa1, "mgf") ?? fields.optional(0xa2, "salt"); field !== undefined; ) {
+  for (
+    let field = fields.optional(0xa0, "hash") ?? fields.optional(0xa1, "mgf") ?? fields.optional(0xa2, "salt");
+    field !== undefined;
+  ) {
     if (field.tag === 0xa0) {
       const named = DIGESTS.get(hashOid(field));
       if (named === undefined) return undefined;

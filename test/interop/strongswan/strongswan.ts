@@ -145,7 +145,7 @@ export class StrongSwan {
     await rekeyed;
   }
 
-  /** All IKE SAs with their children. */
+  /** All IKE SAs with their children; a child that was rekeyed stays five seconds more, as DELETED. */
   async listSas(): Promise<IkeSaStatus[]> {
     return (await this.#vici.stream("list-sas", "list-sa")).map(readIkeSa);
   }

@@ -3,8 +3,9 @@ import fc from "fast-check";
 import type { IkeHeader, IkeSpi, Payload, Proposal } from "../../../src/ike/codec/message.ts";
 import { PayloadType } from "../../../src/ike/codec/numbers.ts";
 
+/** Of any length in the range: without `size`, fast-check keeps to a few octets. */
 export const octets = (minLength: number, maxLength: number) =>
-  fc.uint8Array({ minLength, maxLength }).map((bytes) => Buffer.from(bytes));
+  fc.uint8Array({ minLength, maxLength, size: "max" }).map((bytes) => Buffer.from(bytes));
 
 const record = <T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }) => fc.record<T>(model, { noNullPrototype: true });
 
@@ -81,7 +82,7 @@ export const payload: fc.Arbitrary<Payload> = fc.oneof(
 ) as fc.Arbitrary<Payload>;
 
 /** At most as many as a message may have of CERT. */
-export const payloads = fc.array(payload, { maxLength: 12 });
+export const payloads = fc.array(payload, { maxLength: 12, size: "max" });
 
 /** `bytes` with some octets changed, and perhaps cut or lengthened. */
 export function mutated(bytes: fc.Arbitrary<Buffer>): fc.Arbitrary<Buffer> {

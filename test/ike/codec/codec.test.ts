@@ -258,6 +258,54 @@ test("a message with more parts than its limits allow is refused, one at the lim
   ]);
 });
 
+test("the flags say who began the IKE SA and whether it is a response (RFC 7296 3.1)", () => {
+  const flags = (fromInitiator: boolean, response: boolean) =>
+    encodeMessage({ ...HEADER, fromInitiator, response }, [])[19];
+  assert.deepEqual(
+    [flags(false, false), flags(true, false), flags(false, true), flags(true, true)],
+    [0, 8, 0x20, 0x28],
+  );
+});
+
+test("lengths, counts and markers that do not fit are refused, each by its name", () => {
+  for (const [what, type, chain, field] of [
+    ["payload length below its header", PayloadType.V, "00000003", "payload length"],
+    ["payload longer than the message", PayloadType.V, "00000006 00", "payload body"],
+    ["octets after the last payload", PayloadType.V, "00000004 00", "message after last payload"],
+    ["no octets where a payload is announced", PayloadType.V, "2b000004", "next payload"],
+    ["no proposal at all", PayloadType.SA, "00000004", "Proposal.last"],
+    ["proposal marker", PayloadType.SA, "0000000c 01000008 01010000", "Proposal.last"],
+    ["proposal length below its header", PayloadType.SA, "0000000c 00000007 01010000", "Proposal.length"],
+    ["octets after the last proposal", PayloadType.SA, "0000000d 00000008 01010000 00", "SA"],
+    ["octets after the last transform", PayloadType.SA, "0000000d 00000009 01010000 00", "Proposal"],
+    ["fewer transforms than counted", PayloadType.SA, "0000000c 00000008 01010001", "Transform.last"],
+    ["first transform marked last", PayloadType.SA, sa(2, "00000008 02000005 00000008 02000005"), "Transform.last"],
+    ["last transform marked as followed", PayloadType.SA, sa(1, "03000008 02000005"), "Transform.last"],
+    ["transform length below its header", PayloadType.SA, sa(1, "00000007 02000005"), "Transform.length"],
+    [
+      "more attributes than allowed",
+      PayloadType.SA,
+      sa(1, `0000001c 0100000c ${"800e0080".repeat(5)}`),
+      "Transform.attributes",
+    ],
+    ["TLV attribute beyond its transform", PayloadType.SA, sa(1, "0000000c 0100000c 00110004"), "Attribute.value"],
+    ["SPI beyond its notification", PayloadType.N, "00000008 03040001", "N.spi"],
+    ["fewer SPIs than counted", PayloadType.D, "0000000c 03040002 00000001", "D.spi"],
+    ["octets after the last SPI", PayloadType.D, "0000000d 03040001 00000001 00", "D"],
+    ["selector length below its header", PayloadType.TSi, "00000010 01000000 07000007 0000ffff", "TS.length"],
+    ["IPv4 selector with IPv6 length", PayloadType.TSi, `00000030 01000000 07000028 0000ffff ${"00".repeat(32)}`, "TS"],
+    ["octets after the last selector", PayloadType.TSi, "00000009 00000000 00", "TS"],
+    ["configuration attribute beyond its payload", PayloadType.CP, "0000000c 01000000 00010001", "CP.value"],
+    ["SKF too short for its numbers", PayloadType.SKF, "00000006 0001", "SKF.totalFragments"],
+  ] as const) {
+    assert.throws(
+      () => decodeMessage(outer(type, Buffer.from(chain.replaceAll(" ", ""), "hex"))),
+      (error: unknown) => error instanceof DecodeError && error.field === field,
+      what,
+    );
+  }
+});
+
 test("a nonce shorter than 16 or longer than 256 octets is refused (RFC 7296 3.9)", () => {
   for (const length of [0, 15, 257]) {
     refused(() => decodeMessage(encodeMessage(HEADER, [{ kind: "Nonce", data: Buffer.alloc(length) }])), /Nonce/);
@@ -279,6 +327,13 @@ test("a traffic selector of an unknown type is passed over (RFC 7296 3.13.1)", (
   const ts = Buffer.from("0000001c 01000000 0900 0014 00000000 000000000000000000000000".replaceAll(" ", ""), "hex");
   assert.deepEqual(decodePayloads(PayloadType.TSi, ts), [{ kind: "TSi", selectors: [] }]);
 });
+
+/** An SA payload in hex with one proposal that says it has `count` transforms. */
+function sa(count: number, transforms: string): string {
+  const proposal = 8 + transforms.replaceAll(" ", "").length / 2;
+  const hex = (length: number) => length.toString(16).padStart(4, "0");
+  return `0000${hex(4 + proposal)} 0000${hex(proposal)} 010100${count.toString(16).padStart(2, "0")} ${transforms}`;
+}
 
 function atLimit(field: string, limit: number, make: (count: number) => Payload[]): void {
   assert.doesNotThrow(() => decodeMessage(encodeMessage(HEADER, make(limit))), `${limit} of ${field}`);

@@ -130,6 +130,13 @@ export class DerReader {
     return content.readUIntBE(0, content.length);
   }
 
+  /** An ENUMERATED of one octet, which is all that these structures have. */
+  enumerated(field: string): number {
+    const { content } = this.expect(Tag.ENUMERATED, field);
+    if (content.length !== 1 || content[0]! >= 0x80) this.fail(field, "ENUMERATED out of range");
+    return content[0]!;
+  }
+
   oid(field: string): string {
     return decodeOid(this.expect(Tag.OID, field), field);
   }

@@ -8,6 +8,7 @@ import {
   type BasicOcspResponse,
   certIdOf,
   parseOcspResponse,
+  type ReceivedResponse,
   type ResponderId,
   type SingleResponse,
   sameCertId,
@@ -15,6 +16,7 @@ import {
 import { Oid } from "../x509/oids.ts";
 import { verifySignature } from "../x509/signature.ts";
 import { describePathRefusal, validatePath } from "./path.ts";
+import type { SignatureCache } from "./signatureCache.ts";
 
 export interface OcspCheck {
   /** DER, as received. */
@@ -31,6 +33,8 @@ export interface OcspCheck {
   /** Responders trusted by configuration besides the issuer and those it delegates to (RFC 6960 2.6). */
   trustedResponders: readonly Certificate[];
   allowWeakAlgorithms: boolean;
+  /** Remembers delegated signers' certificates, which come back with every response. */
+  signatureCache?: SignatureCache;
 }
 
 export interface OcspEvidence {
@@ -66,31 +70,18 @@ export function checkOcspResponse(check: OcspCheck): OcspVerdict {
     if (!(error instanceof DecodeError)) throw error;
     return invalid({ reason: "Malformed", detail: error.message });
   }
-  const single = basic.responses.find((one) =>
-    sameCertId(one.id, certIdOf(check.certificate, check.issuer, one.id.hash)),
-  );
+  const single = newestAbout(basic, check);
   if (single === undefined) return invalid({ reason: "OtherCertificate" });
-  const fresh = checkFreshness(single, check);
-  if (fresh !== undefined) return invalid(fresh);
-  if (check.nonce !== undefined && basic.nonce !== undefined && !sameBytes(check.nonce, basic.nonce))
-    return invalid({ reason: "NonceMismatch" });
-  const critical = basic.extensions.find((extension) => extension.critical && extension.oid !== Oid.ocspNonce);
-  if (critical !== undefined)
-    return invalid({
-      reason: "Malformed",
-      detail: `critical response extension ${critical.oid} is not processed here`,
-    });
-
-  const responder = findResponder(basic, check);
-  if ("problem" in responder) return invalid(responder.problem);
-  const key = responder.certificate.publicKey;
-  const name = responder.certificate.subject.toString();
-  if (!check.allowWeakAlgorithms && basic.signatureAlgorithm.known?.digest === "sha1")
-    return invalid({ reason: "UntrustedResponder", responder: name, detail: "it signs with SHA-1" });
-  if (key === undefined || !verifySignature(basic.signatureAlgorithm, key, basic.tbs, basic.signature))
-    return invalid({ reason: "BadSignature", responder: name });
+  const problem =
+    checkFreshness(single, check) ??
+    checkNonce(basic, check) ??
+    checkCritical(basic, single) ??
+    checkStrength(basic, check);
+  if (problem !== undefined) return invalid(problem);
+  const signed = checkSigner(basic, check);
+  if ("problem" in signed) return invalid(signed.problem);
   const evidence: OcspEvidence = {
-    responder: name,
+    responder: signed.responder,
     producedAt: basic.producedAt,
     thisUpdate: single.thisUpdate,
     nextUpdate: single.nextUpdate,
@@ -123,42 +114,90 @@ export function describeOcspProblem(problem: OcspProblem): string {
   }
 }
 
+/** A response may hold several answers about one certificate; the newest counts. */
+function newestAbout(basic: BasicOcspResponse, { certificate, issuer }: OcspCheck): ReceivedResponse | undefined {
+  const wanted = { sha1: certIdOf(certificate, issuer, "sha1"), sha256: certIdOf(certificate, issuer, "sha256") };
+  return basic.responses
+    .filter(({ id }) => sameCertId(id, wanted[id.hash]))
+    .reduce<ReceivedResponse | undefined>(
+      (a, b) => (a !== undefined && a.thisUpdate >= b.thisUpdate ? a : b),
+      undefined,
+    );
+}
+
 function checkFreshness(single: SingleResponse, { time, tolerance, maxAge }: OcspCheck): OcspProblem | undefined {
   if (single.thisUpdate > time + tolerance) return { reason: "FromTheFuture", thisUpdate: single.thisUpdate, time };
   const until = single.nextUpdate ?? single.thisUpdate + maxAge;
   return time > until + tolerance ? { reason: "Stale", nextUpdate: until, time } : undefined;
 }
 
-/** The issuer itself, one trusted by configuration, or one the issuer delegated to (RFC 6960 4.2.2.2). */
-function findResponder(
-  basic: BasicOcspResponse,
-  check: OcspCheck,
-): { certificate: Certificate } | { problem: OcspProblem } {
-  const named = (certificate: Certificate) => isNamed(basic.responderId, certificate);
-  const trusted = [check.issuer, ...check.trustedResponders].find(named);
-  if (trusted !== undefined) return { certificate: trusted };
-  const delegated = basic.certificates.find(named);
-  const asNamed =
-    "byName" in basic.responderId
-      ? basic.responderId.byName.toString()
-      : `key ${basic.responderId.byKey.toString("hex")}`;
-  if (delegated === undefined)
-    return {
-      problem: { reason: "UntrustedResponder", responder: asNamed, detail: "its certificate is not in the response" },
-    };
+function checkNonce({ nonce }: BasicOcspResponse, check: OcspCheck): OcspProblem | undefined {
+  const differs = check.nonce !== undefined && nonce !== undefined && !sameBytes(check.nonce, nonce);
+  return differs ? { reason: "NonceMismatch" } : undefined;
+}
+
+function checkCritical(basic: BasicOcspResponse, single: ReceivedResponse): OcspProblem | undefined {
+  const critical = basic.extensions
+    .filter(({ critical, oid }) => critical && oid !== Oid.ocspNonce)
+    .map(({ oid }) => oid);
+  const [unknown] = [...critical, ...single.unknownCritical];
+  if (unknown === undefined) return undefined;
+  return { reason: "Malformed", detail: `its critical extension ${unknown} is not processed here` };
+}
+
+function checkStrength(basic: BasicOcspResponse, { allowWeakAlgorithms }: OcspCheck): OcspProblem | undefined {
+  const weak = basic.signatureAlgorithm.known?.digest === "sha1" && !allowWeakAlgorithms;
+  return weak
+    ? { reason: "UntrustedResponder", responder: idText(basic.responderId), detail: "it signs with SHA-1" }
+    : undefined;
+}
+
+/**
+ * The signer is the issuer itself, one trusted by configuration, or one the issuer delegated to (RFC 6960 4.2.2.2). A
+ * name may fit several certificates, such as those of an old and a new key; the one whose key fits decides.
+ */
+function checkSigner(basic: BasicOcspResponse, check: OcspCheck): { responder: string } | { problem: OcspProblem } {
+  let problem: OcspProblem | undefined;
+  for (const candidate of [check.issuer, ...check.trustedResponders, ...basic.certificates]) {
+    if (!isNamed(basic.responderId, candidate)) continue;
+    const responder = candidate.subject.toString();
+    const refused = mayAnswer(candidate, check);
+    if (refused !== undefined) problem ??= { reason: "UntrustedResponder", responder, detail: refused };
+    else if (isSignedBy(basic, candidate)) return { responder };
+    else problem = { reason: "BadSignature", responder };
+  }
+  const responder = idText(basic.responderId);
+  const detail = "its certificate is neither in the response nor trusted";
+  return { problem: problem ?? { reason: "UntrustedResponder", responder, detail } };
+}
+
+/** Why `candidate` may not answer for the issuer, or undefined if it may. */
+function mayAnswer(candidate: Certificate, check: OcspCheck): string | undefined {
+  const { issuer, time, trustedResponders, allowWeakAlgorithms, signatureCache } = check;
+  if (sameBytes(candidate.der, issuer.der)) return undefined;
+  if (trustedResponders.some((trusted) => sameBytes(trusted.der, candidate.der))) {
+    const current = time >= candidate.notBefore && time < candidate.notAfter + 1000;
+    return current ? undefined : "it is trusted by configuration, but its certificate is not valid at this time";
+  }
   const verdict = validatePath({
-    leaf: delegated,
+    leaf: candidate,
     intermediates: [],
-    anchors: [check.issuer],
-    time: check.time,
+    anchors: [issuer],
+    time,
     purpose: "ocspSigning",
     maxPath: 1,
-    allowWeakAlgorithms: check.allowWeakAlgorithms,
+    allowWeakAlgorithms,
+    ...(signatureCache === undefined ? {} : { signatureCache }),
   });
-  if (verdict.valid) return { certificate: delegated };
-  return {
-    problem: { reason: "UntrustedResponder", responder: asNamed, detail: describePathRefusal(verdict.refusal) },
-  };
+  return verdict.valid ? undefined : describePathRefusal(verdict.refusal);
+}
+
+function isSignedBy({ signatureAlgorithm, tbs, signature }: BasicOcspResponse, { publicKey }: Certificate): boolean {
+  return publicKey !== undefined && verifySignature(signatureAlgorithm, publicKey, tbs, signature);
+}
+
+function idText(id: ResponderId): string {
+  return "byName" in id ? id.byName.toString() : `key ${id.byKey.toString("hex")}`;
 }
 
 function isNamed(id: ResponderId, certificate: Certificate): boolean {

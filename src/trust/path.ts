@@ -84,7 +84,7 @@ export function describePathRefusal(refusal: PathRefusal): string {
     case "UnknownCriticalExtension":
       return `"${refusal.subject}" has the critical extension ${refusal.oid}, which is not processed here`;
     case "WeakAlgorithm":
-      return `"${refusal.subject}" uses ${refusal.algorithm}, which is too weak; allowWeakAlgorithms accepts it for old devices`;
+      return `"${refusal.subject}" uses ${refusal.algorithm}, which is too weak or not known here; allowWeakAlgorithms accepts SHA-1 and short keys of old devices`;
   }
 }
 
@@ -96,59 +96,64 @@ interface Search {
   best: { depth: number; refusal: PathRefusal } | undefined;
 }
 
+/**
+ * Goes up from the end entity by names and conditions only; signatures are verified once an anchor is reached, and from
+ * there downwards. A stranger's certificates then cost one failed verification each time, and never enter the cache.
+ */
 function extend(search: Search, path: readonly Certificate[]): readonly Certificate[] | undefined {
   const { request } = search;
   const last = path.at(-1)!;
-  const note = (refusal: PathRefusal | undefined) => {
+  const passes = (refusal: PathRefusal | undefined) => {
     if (refusal !== undefined && (search.best === undefined || path.length > search.best.depth))
       search.best = { depth: path.length, refusal };
     return refusal === undefined;
   };
-  if (!note(checkOne(last, path.length - 1, request))) return undefined;
+  const refusal = checkAny(last, request) ?? (path.length === 1 ? checkPurpose(last, request.purpose) : undefined);
+  if (!passes(refusal ?? checkSignatureStrength(last, request))) return undefined;
   for (const anchor of request.anchors) {
-    if (!mayIssue(anchor, last)) continue;
+    if (!mayFollow(anchor, path)) continue;
     if (--search.budget < 0) return undefined;
+    const whole = [...path, anchor];
     // A trusted root stands by configuration, but not past its time and not for more than it says.
-    const refusal = checkIssuer(anchor, path, request) ?? checkSignature(last, anchor, request);
-    if (note(refusal)) return [...path, anchor];
+    if (passes(checkAny(anchor, request) ?? checkIssuer(anchor, path) ?? checkSignatures(whole, request))) return whole;
   }
   if (path.length >= request.maxPath) return undefined;
   for (const candidate of request.intermediates) {
-    if (!mayIssue(candidate, last) || path.some((used) => sameBytes(used.der, candidate.der))) continue;
+    if (!mayFollow(candidate, path)) continue;
     if (--search.budget < 0) return undefined;
-    const refusal = checkIssuer(candidate, path, request) ?? checkSignature(last, candidate, request);
-    if (!note(refusal)) continue;
+    if (!passes(checkIssuer(candidate, path))) continue;
     const found = extend(search, [...path, candidate]);
     if (found !== undefined) return found;
   }
   return undefined;
 }
 
-/** Issuer by name and, where both sides have one, by key identifier (RFC 5280 4.2.1.1). */
-function mayIssue(issuer: Certificate, subject: Certificate): boolean {
+/** Issuer by name and, where both sides have one, by key identifier (RFC 5280 4.2.1.1); none stands twice in a path. */
+function mayFollow(issuer: Certificate, path: readonly Certificate[]): boolean {
+  const subject = path.at(-1)!;
   if (!issuer.subject.equals(subject.issuer)) return false;
   const wanted = subject.extensions.authorityKeyId;
   const has = issuer.extensions.subjectKeyId;
-  return wanted === undefined || has === undefined || sameBytes(wanted, has);
+  if (wanted !== undefined && has !== undefined && !sameBytes(wanted, has)) return false;
+  return !path.some((used) => sameBytes(used.der, issuer.der));
 }
 
-function checkOne(
-  certificate: Certificate,
-  depth: number,
-  { time, purpose, allowWeakAlgorithms }: PathRequest,
-): PathRefusal | undefined {
+/** What must hold for every certificate of a path, the anchor among them. */
+function checkAny(certificate: Certificate, { time, allowWeakAlgorithms }: PathRequest): PathRefusal | undefined {
+  const { notBefore, notAfter } = certificate;
   const subject = certificate.subject.toString();
-  // Bounds are inclusive (RFC 5280 4.1.2.5); notAfter names a whole second.
-  if (time < certificate.notBefore) return { reason: "NotYetValid", subject, notBefore: certificate.notBefore, time };
-  if (time >= certificate.notAfter + 1000) return { reason: "Expired", subject, notAfter: certificate.notAfter, time };
+  // TS 33.320 7.2.3-3, 7.2.4-3. Bounds are inclusive (RFC 5280 4.1.2.5); notAfter names a whole second.
+  if (time < notBefore) return { reason: "NotYetValid", subject, notBefore, time };
+  if (time >= notAfter + 1000) return { reason: "Expired", subject, notAfter, time };
   const [unknown] = certificate.extensions.unknownCritical;
   if (unknown !== undefined) return { reason: "UnknownCriticalExtension", subject, oid: unknown };
-  const weak = allowWeakAlgorithms ? undefined : weakness(certificate);
-  if (weak !== undefined) return { reason: "WeakAlgorithm", subject, algorithm: weak };
-  return depth === 0 ? checkPurpose(certificate, purpose, subject) : undefined;
+  const weak = allowWeakAlgorithms ? undefined : weakKey(certificate);
+  return weak === undefined ? undefined : { reason: "WeakAlgorithm", subject, algorithm: weak };
 }
 
-function checkPurpose({ extensions }: Certificate, purpose: Purpose, subject: string): PathRefusal | undefined {
+function checkPurpose(certificate: Certificate, purpose: Purpose): PathRefusal | undefined {
+  const { extensions } = certificate;
+  const subject = certificate.subject.toString();
   const usage = extensions.keyUsage;
   // TS 33.310 6.1.3: digitalSignature or nonRepudiation for IKE; RFC 4945 5.1.3.2 agrees.
   const mayDo =
@@ -167,14 +172,8 @@ function checkPurpose({ extensions }: Certificate, purpose: Purpose, subject: st
 }
 
 /** May `issuer` stand above `path`? (RFC 5280 6.1.4 k-n) */
-function checkIssuer(
-  issuer: Certificate,
-  path: readonly Certificate[],
-  { time }: PathRequest,
-): PathRefusal | undefined {
+function checkIssuer(issuer: Certificate, path: readonly Certificate[]): PathRefusal | undefined {
   const subject = issuer.subject.toString();
-  if (time < issuer.notBefore) return { reason: "NotYetValid", subject, notBefore: issuer.notBefore, time };
-  if (time >= issuer.notAfter + 1000) return { reason: "Expired", subject, notAfter: issuer.notAfter, time };
   const { basicConstraints, keyUsage } = issuer.extensions;
   if (basicConstraints?.ca !== true) return { reason: "NotACa", subject };
   // Self-issued certificates do not count against the path length (RFC 5280 6.1.4 l).
@@ -186,32 +185,46 @@ function checkIssuer(
   return undefined;
 }
 
-function checkSignature(
-  certificate: Certificate,
-  issuer: Certificate,
-  { signatureCache }: PathRequest,
+function checkSignatures(
+  path: readonly Certificate[],
+  { purpose, signatureCache }: PathRequest,
 ): PathRefusal | undefined {
-  const verifies = () => {
-    const key = issuer.publicKey;
-    return (
-      key !== undefined && verifySignature(certificate.signatureAlgorithm, key, certificate.tbs, certificate.signature)
-    );
-  };
-  const valid =
-    signatureCache === undefined || certificate.extensions.basicConstraints?.ca !== true
-      ? verifies()
-      : signatureCache.remember(certificate, issuer, verifies);
-  return valid ? undefined : { reason: "BadSignature", subject: certificate.subject.toString() };
+  for (let at = path.length - 2; at >= 0; at--) {
+    const certificate = path[at]!;
+    const issuer = path[at + 1]!;
+    const verifies = () => verifiesUnder(certificate, issuer);
+    // End entities come and go; the few CAs and OCSP signers above and beside them come back with every peer.
+    const recurs = at > 0 || purpose === "ocspSigning";
+    const valid =
+      recurs && signatureCache !== undefined ? signatureCache.remember(certificate, issuer, verifies) : verifies();
+    if (!valid) return { reason: "BadSignature", subject: certificate.subject.toString() };
+  }
+  return undefined;
 }
 
-function weakness(certificate: Certificate): string | undefined {
-  const { known } = certificate.signatureAlgorithm;
-  if (known?.digest === "sha1") return "a SHA-1 signature";
-  if (known === undefined) return `the signature algorithm ${certificate.signatureAlgorithm.oid}`;
-  const key = certificate.publicKey;
-  const bits = key?.asymmetricKeyDetails?.modulusLength;
-  if (key === undefined) return "a public key that cannot be read";
-  return bits !== undefined && bits < MIN_RSA_BITS ? `an RSA key of ${bits} bits` : undefined;
+function verifiesUnder({ signatureAlgorithm, tbs, signature }: Certificate, issuer: Certificate): boolean {
+  const key = issuer.publicKey;
+  return key !== undefined && verifySignature(signatureAlgorithm, key, tbs, signature);
+}
+
+function checkSignatureStrength(
+  certificate: Certificate,
+  { allowWeakAlgorithms }: PathRequest,
+): PathRefusal | undefined {
+  const { known, oid } = certificate.signatureAlgorithm;
+  const subject = certificate.subject.toString();
+  if (known === undefined)
+    return { reason: "WeakAlgorithm", subject, algorithm: `the unknown signature algorithm ${oid}` };
+  if (known.digest !== "sha1" || allowWeakAlgorithms) return undefined;
+  return { reason: "WeakAlgorithm", subject, algorithm: "a SHA-1 signature" };
+}
+
+/** TS 33.310 6.1.1: RSA from 2048 bits, elliptic curves from 256. */
+function weakKey({ publicKey }: Certificate): string | undefined {
+  if (publicKey === undefined) return "a public key that cannot be read";
+  const { modulusLength, namedCurve } = publicKey.asymmetricKeyDetails ?? {};
+  if (modulusLength !== undefined && modulusLength < MIN_RSA_BITS) return `an RSA key of ${modulusLength} bits`;
+  return namedCurve !== undefined && !CURVES.includes(namedCurve) ? `the curve ${namedCurve}` : undefined;
 }
 
 function iso(time: Milliseconds): string {
@@ -219,6 +232,7 @@ function iso(time: Milliseconds): string {
 }
 
 const MIN_RSA_BITS = 2048;
+const CURVES = ["prime256v1", "secp384r1", "secp521r1"];
 /** Issuers tried for one end entity before the search gives up. */
 const MAX_CANDIDATES = 64;
 

@@ -3,25 +3,23 @@ import type { Certificate } from "../x509/certificate.ts";
 
 export class SignatureCache {
   readonly #limit: number;
-  readonly #known = new Map<string, boolean>();
+  readonly #good = new Set<string>();
 
-  /** `limit` pairs of certificate and issuer are kept, the ones used last. */
+  /** `limit` pairs of certificate and issuer are kept, the ones used last; each takes about 200 octets. */
   constructor(limit = 1024) {
     this.#limit = limit;
   }
 
-  /** The verdict on `certificate` under `issuer`, from memory or from `verify`. */
+  /**
+   * The verdict on `certificate` under `issuer`, from memory or from `verify`. Only good ones are kept: bad ones cost
+   * whoever brings them nothing to make, and would push the good ones out.
+   */
   remember(certificate: Certificate, issuer: Certificate, verify: () => boolean): boolean {
     const key = `${certificate.fingerprint} ${issuer.fingerprint}`;
-    const known = this.#known.get(key);
-    if (known !== undefined) {
-      this.#known.delete(key);
-      this.#known.set(key, known);
-      return known;
-    }
-    const verdict = verify();
-    this.#known.set(key, verdict);
-    if (this.#known.size > this.#limit) this.#known.delete(this.#known.keys().next().value!);
-    return verdict;
+    const known = this.#good.delete(key);
+    if (!known && !verify()) return false;
+    this.#good.add(key);
+    if (this.#good.size > this.#limit) this.#good.delete(this.#good.values().next().value!);
+    return true;
   }
 }

@@ -76,7 +76,10 @@ export class Certificate {
   }
 }
 
-/** Reads one DER certificate; throws DerError. */
+/**
+ * Reads one DER certificate; throws DerError. Its fields are views of `der`: copy what comes in a packet and is to
+ * outlive it.
+ */
 export function parseCertificate(der: Bytes): Certificate {
   if (der.length > MAX_CERTIFICATE)
     new DerReader(der).fail("Certificate", `${der.length} octets, at most ${MAX_CERTIFICATE} are read`);
@@ -106,6 +109,7 @@ export function parseCertificate(der: Bytes): Certificate {
   const key = inside(spki);
   key.element("subjectPublicKeyInfo.algorithm");
   const publicKeyBits = key.bitString("subjectPublicKey");
+  key.end("subjectPublicKeyInfo");
   body.optional(contextTag(1, "primitive"), "issuerUniqueID");
   body.optional(contextTag(2, "primitive"), "subjectUniqueID");
   const wrapped = body.optional(contextTag(3, "constructed"), "extensions");
@@ -130,4 +134,5 @@ export function parseCertificate(der: Bytes): Certificate {
   });
 }
 
+/** Octets of a certificate; IKE fragments carry less. */
 const MAX_CERTIFICATE = 65_536;

@@ -10,7 +10,10 @@ export interface CrlEntry {
   serial: Bytes;
   /** Milliseconds since 1970. */
   revokedAt: number;
+  /** CRLReason (RFC 5280 5.3.1). */
   reason: number | undefined;
+  /** Critical entry extensions, of which none is processed; the CRL says nothing then (RFC 5280 5.3). */
+  unknownCritical: readonly string[];
 }
 
 export interface Crl {
@@ -29,8 +32,10 @@ export interface Crl {
   entries(): Iterable<CrlEntry>;
 }
 
-/** Reads a CRL's frame; its entries are read when they are asked for. Throws DerError. */
+/** Reads a CRL's frame as views of `der`; its entries are read when they are asked for. Throws DerError. */
 export function parseCrl(der: Bytes): Crl {
+  if (der.length > MAX_CRL)
+    new DerReader(der).fail("CertificateList", `${der.length} octets, at most ${MAX_CRL} are read`);
   const outer = new DerReader(der);
   const list = outer.sequence("CertificateList");
   outer.end("CertificateList");
@@ -52,9 +57,9 @@ export function parseCrl(der: Bytes): Crl {
   body.end("tbsCertList");
   const extensions =
     wrapped === undefined ? [] : readExtensions(inside(wrapped).sequence("crlExtensions"), "crlExtensions");
-  const valueOf = (oid: string) => extensions.find((extension) => extension.oid === oid);
-  const number = valueOf(Oid.crlNumber);
-  const keyId = valueOf(Oid.authorityKeyIdentifier);
+  const find = (oid: string) => extensions.find((extension) => extension.oid === oid);
+  const number = find(Oid.crlNumber);
+  const keyId = find(Oid.authorityKeyIdentifier);
   return {
     der,
     tbs: tbs.whole,
@@ -89,10 +94,13 @@ function* readEntries(revoked: DerElement | undefined): Iterable<CrlEntry> {
     yield {
       serial,
       revokedAt,
-      reason:
-        reason === undefined
-          ? undefined
-          : new DerReader(reason.value, reason.offset).expect(Tag.ENUMERATED, "reasonCode").content[0],
+      reason: reason === undefined ? undefined : new DerReader(reason.value, reason.offset).enumerated("reasonCode"),
+      unknownCritical: extensions
+        .filter(({ oid, critical }) => critical && oid !== Oid.reasonCode)
+        .map(({ oid }) => oid),
     };
   }
 }
+
+/** Octets of a CRL; an entry takes about 40. */
+const MAX_CRL = 256 * 1024 * 1024;

@@ -1,7 +1,7 @@
 /** Certificate extensions as values (RFC 5280 4.2). */
 import type { Bytes } from "../bytes/bytes.ts";
 import { formatIp } from "../bytes/ip.ts";
-import { contextTag, type DerElement, DerReader, inside, Tag } from "../der/reader.ts";
+import { contextTag, type DerElement, DerError, DerReader, inside, Tag } from "../der/reader.ts";
 import { type Name, readName } from "./name.ts";
 import { Oid } from "./oids.ts";
 
@@ -115,11 +115,14 @@ export function decodeExtensions(list: readonly Extension[]): Extensions {
         break;
       }
       case Oid.ocspNoCheck:
+        reader.expect(Tag.NULL, "ocspNoCheck");
         out.ocspNoCheck = true;
         break;
       default:
         if (extension.critical) unknown.push(extension.oid);
+        continue;
     }
+    reader.end(extension.oid);
   }
   out.unknownCritical = unknown;
   return out;
@@ -139,9 +142,9 @@ export function readGeneralNames(reader: DerReader, field: string): GeneralNames
   for (let count = 0; !reader.atEnd; count++) {
     if (count >= MAX_NAMES) reader.fail(field, `more than ${MAX_NAMES} names`);
     const name = reader.element(field);
-    if (name.tag === 0x81) names.email.push(ia5(name));
-    else if (name.tag === 0x82) names.dns.push(ia5(name));
-    else if (name.tag === 0x86) names.uri.push(ia5(name));
+    if (name.tag === 0x81) names.email.push(ia5(name, `${field}.rfc822Name`));
+    else if (name.tag === 0x82) names.dns.push(ia5(name, `${field}.dNSName`));
+    else if (name.tag === 0x86) names.uri.push(ia5(name, `${field}.uniformResourceIdentifier`));
     else if (name.tag === 0x87) {
       if (name.content.length !== 4 && name.content.length !== 16)
         reader.fail(field, `iPAddress of ${name.content.length} octets`);
@@ -168,6 +171,8 @@ function readBasicConstraints(reader: DerReader): Extensions["basicConstraints"]
 function readKeyUsage(reader: DerReader): KeyUsage {
   const { content } = reader.expect(Tag.BIT_STRING, "keyUsage");
   if (content.length < 1 || content.length > 3) reader.fail("keyUsage", `${content.length} octets`);
+  if (content[0]! > 7 || (content.length === 1 && content[0] !== 0))
+    reader.fail("keyUsage", `${content[0]} unused bits`);
   const bits = content[1] ?? 0;
   return {
     digitalSignature: (bits & 0x80) !== 0,
@@ -210,15 +215,21 @@ function readInfoAccess(reader: DerReader): { ocsp: string[]; caIssuers: string[
     const method = one.oid("accessMethod");
     const location = one.element("accessLocation");
     if (location.tag !== 0x86) continue;
-    if (method === Oid.adOcsp) access.ocsp.push(ia5(location));
-    else if (method === Oid.adCaIssuers) access.caIssuers.push(ia5(location));
+    if (method === Oid.adOcsp) access.ocsp.push(ia5(location, "accessLocation"));
+    else if (method === Oid.adCaIssuers) access.caIssuers.push(ia5(location, "accessLocation"));
   }
   return access;
 }
 
-function ia5(element: DerElement): string {
-  return element.content.toString("latin1");
+/** An IA5String without control characters: names are compared, and shown to people. */
+function ia5({ content, offset }: DerElement, field: string): string {
+  const text = content.toString("latin1");
+  if (!PRINTABLE.test(text)) throw new DerError(field, offset, "characters other than printable ASCII");
+  return text;
 }
 
+const PRINTABLE = /^[\x20-\x7e]*$/;
+/** Extensions of one certificate, CRL or OCSP structure. */
 const MAX_EXTENSIONS = 64;
+/** Names in one extension. */
 const MAX_NAMES = 256;

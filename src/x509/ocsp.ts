@@ -53,8 +53,15 @@ export type CertStatus =
 export interface SingleResponse {
   id: CertId;
   status: CertStatus;
+  /** Milliseconds since 1970. */
   thisUpdate: number;
   nextUpdate: number | undefined;
+}
+
+/** A single response as received. */
+export interface ReceivedResponse extends SingleResponse {
+  /** Critical extensions, of which none is processed. */
+  unknownCritical: readonly string[];
 }
 
 export type ResponderId = { byName: Name } | { byKey: Bytes };
@@ -64,7 +71,7 @@ export interface BasicOcspResponse {
   tbs: Bytes;
   responderId: ResponderId;
   producedAt: number;
-  responses: SingleResponse[];
+  responses: ReceivedResponse[];
   nonce: Bytes | undefined;
   extensions: readonly Extension[];
   signatureAlgorithm: SignatureAlgorithm;
@@ -166,11 +173,11 @@ export function parseOcspResponse(der: Bytes): OcspResponse {
   const outer = new DerReader(der);
   const response = outer.sequence("OCSPResponse");
   outer.end("OCSPResponse");
-  const status = response.expect(Tag.ENUMERATED, "responseStatus").content[0] ?? ResponseStatus.internalError;
+  const status = response.enumerated("responseStatus");
   const wrapped = response.optional(contextTag(0, "constructed"), "responseBytes");
   response.end("OCSPResponse");
-  if (status !== ResponseStatus.successful || wrapped === undefined)
-    return { status: status === 0 ? ResponseStatus.internalError : status, basic: undefined };
+  if (status !== ResponseStatus.successful) return { status, basic: undefined };
+  if (wrapped === undefined) return response.fail("responseBytes", "are missing from a successful response");
   const bytes = inside(wrapped).sequence("responseBytes");
   const type = bytes.oid("responseType");
   if (type !== Oid.ocspBasic) bytes.fail("responseType", `${type} is not id-pkix-ocsp-basic`);
@@ -200,7 +207,7 @@ function readBasic(basic: DerReader): BasicOcspResponse {
   const responderId = readResponderId(data);
   const producedAt = data.time("producedAt");
   const list = data.sequence("responses");
-  const responses: SingleResponse[] = [];
+  const responses: ReceivedResponse[] = [];
   while (!list.atEnd) {
     if (responses.length >= MAX_REQUESTS) list.fail("responses", `more than ${MAX_REQUESTS}`);
     responses.push(readSingle(list.sequence("SingleResponse")));
@@ -231,15 +238,22 @@ function readResponderId(data: DerReader): ResponderId {
   return { byKey: inside(byKey).octetString("responderID.byKey") };
 }
 
-function readSingle(single: DerReader): SingleResponse {
+function readSingle(single: DerReader): ReceivedResponse {
   const id = readCertId(single);
   const status = readStatus(single);
   const thisUpdate = single.time("thisUpdate");
   const next = single.optional(contextTag(0, "constructed"), "nextUpdate");
   const wrapped = single.optional(contextTag(1, "constructed"), "singleExtensions");
   single.end("SingleResponse");
-  if (wrapped !== undefined) readExtensions(inside(wrapped).sequence("singleExtensions"), "singleExtensions");
-  return { id, status, thisUpdate, nextUpdate: next === undefined ? undefined : inside(next).time("nextUpdate") };
+  const extensions =
+    wrapped === undefined ? [] : readExtensions(inside(wrapped).sequence("singleExtensions"), "singleExtensions");
+  return {
+    id,
+    status,
+    thisUpdate,
+    nextUpdate: next === undefined ? undefined : inside(next).time("nextUpdate"),
+    unknownCritical: extensions.filter(({ critical }) => critical).map(({ oid }) => oid),
+  };
 }
 
 function readStatus(single: DerReader): CertStatus {
@@ -254,7 +268,7 @@ function readStatus(single: DerReader): CertStatus {
   return {
     kind: "revoked",
     at,
-    reason: reason === undefined ? undefined : inside(reason).expect(Tag.ENUMERATED, "revocationReason").content[0],
+    reason: reason === undefined ? undefined : inside(reason).enumerated("revocationReason"),
   };
 }
 
@@ -313,14 +327,15 @@ function readNonce(extensions: readonly Extension[]): Bytes | undefined {
   const found = extensions.find((one) => one.oid === Oid.ocspNonce);
   if (found === undefined) return undefined;
   const reader = new DerReader(found.value, found.offset);
-  // RFC 8954 2.1: 1 to 32 octets.
   const nonce = reader.octetString("nonce");
   if (nonce.length < 1 || nonce.length > MAX_NONCE)
-    reader.fail("nonce", `${nonce.length} octets, RFC 8954 allows 1 to ${MAX_NONCE}`);
+    reader.fail("nonce", `${nonce.length} octets, RFC 9654 allows 1 to ${MAX_NONCE}`);
   return nonce;
 }
 
 /** Certificates one request may ask about; a path has four. */
 const MAX_REQUESTS = 32;
+/** Certificates that come with a response: the signer, and perhaps its path. */
 const MAX_CERTIFICATES = 8;
-const MAX_NONCE = 32;
+/** RFC 9654 2.1; RFC 8954 before it said 32. */
+const MAX_NONCE = 128;

@@ -1,7 +1,7 @@
 /** Signature algorithms of certificates, CRLs and OCSP responses (RFC 5280 4.1.1.2, RFC 4055, RFC 5758). */
 import { constants, type KeyObject, sign, verify } from "node:crypto";
 import type { Bytes } from "../bytes/bytes.ts";
-import { type DerElement, type DerReader, inside, Tag } from "../der/reader.ts";
+import { contextTag, type DerElement, type DerReader, inside, Tag } from "../der/reader.ts";
 import { nullValue, oid, sequence } from "../der/writer.ts";
 import { Oid } from "./oids.ts";
 
@@ -63,22 +63,21 @@ export function signerOf(key: KeyObject): Signer {
   throw new TypeError(`a ${key.asymmetricKeyType} key signs no certificates here; use RSA, P-256, P-384 or P-521`);
 }
 
+/**
+ * RFC 4055 3.1: parameters that are left out mean SHA-1 and 20 octets of salt. The mask's hash is not read: it must be
+ * the digest's (RFC 8017 8.1 recommends it), and a signature made with another does not verify.
+ */
 function readPss(parameters: DerReader): SignatureAlgorithm["known"] {
-  let digest: Digest = "sha1";
-  let saltLength = 20;
-  const fields = parameters.atEnd ? parameters : parameters.sequence("RSASSA-PSS parameters");
-  for (
-    let field = fields.optional(0xa0, "hash") ?? fields.optional(0xa1, "mgf") ?? fields.optional(0xa2, "salt");
-    field !== undefined;
-  ) {
-    if (field.tag === 0xa0) {
-      const named = DIGESTS.get(hashOid(field));
-      if (named === undefined) return undefined;
-      digest = named;
-    } else if (field.tag === 0xa2) saltLength = inside(field).smallInteger("saltLength");
-    field = fields.optional(0xa1, "mgf") ?? fields.optional(0xa2, "salt") ?? fields.optional(0xa3, "trailer");
-  }
-  return { digest, kind: "rsa-pss", saltLength };
+  if (parameters.atEnd) return { digest: "sha1", kind: "rsa-pss", saltLength: 20 };
+  const fields = parameters.sequence("RSASSA-PSS parameters");
+  const hash = fields.optional(contextTag(0, "constructed"), "hashAlgorithm");
+  fields.optional(contextTag(1, "constructed"), "maskGenAlgorithm");
+  const salt = fields.optional(contextTag(2, "constructed"), "saltLength");
+  fields.optional(contextTag(3, "constructed"), "trailerField");
+  fields.end("RSASSA-PSS parameters");
+  const digest = hash === undefined ? "sha1" : DIGESTS.get(hashOid(hash));
+  const saltLength = salt === undefined ? 20 : inside(salt).smallInteger("saltLength");
+  return digest === undefined ? undefined : { digest, kind: "rsa-pss", saltLength };
 }
 
 function hashOid(field: DerElement): string {

@@ -220,11 +220,17 @@ function checkSignatureStrength(
 }
 
 /** TS 33.310 6.1.1: RSA from 2048 bits, elliptic curves from 256. */
-function weakKey({ publicKey }: Certificate): string | undefined {
-  if (publicKey === undefined) return "a public key that cannot be read";
-  const { modulusLength, namedCurve } = publicKey.asymmetricKeyDetails ?? {};
-  if (modulusLength !== undefined && modulusLength < MIN_RSA_BITS) return `an RSA key of ${modulusLength} bits`;
-  return namedCurve !== undefined && !CURVES.includes(namedCurve) ? `the curve ${namedCurve}` : undefined;
+function weakKey({ keyDescription: key }: Certificate): string | undefined {
+  switch (key.kind) {
+    case "rsa":
+      return key.bits < MIN_RSA_BITS ? `an RSA key of ${key.bits} bits` : undefined;
+    case "ec":
+      return key.curve === undefined || !CURVES.includes(key.curve)
+        ? `the curve ${key.curve ?? "spelled out"}`
+        : undefined;
+    case "other":
+      return `a key of the algorithm ${key.algorithm}`;
+  }
 }
 
 function iso(time: Milliseconds): string {
@@ -232,7 +238,7 @@ function iso(time: Milliseconds): string {
 }
 
 const MIN_RSA_BITS = 2048;
-const CURVES = ["prime256v1", "secp384r1", "secp521r1"];
+const CURVES: readonly string[] = [Oid.p256, Oid.p384, Oid.p521];
 /** Issuers tried for one end entity before the search gives up. */
 const MAX_CANDIDATES = 64;
 

@@ -4,6 +4,7 @@ import type { Bytes } from "../bytes/bytes.ts";
 import { contextTag, DerReader, inside, Tag } from "../der/reader.ts";
 import { decodeExtensions, type Extension, type Extensions, readExtensions } from "./extensions.ts";
 import { type Name, readName } from "./name.ts";
+import { describeKey, type KeyDescription } from "./publicKey.ts";
 import { readSignatureAlgorithm, type SignatureAlgorithm } from "./signature.ts";
 
 export class Certificate {
@@ -20,6 +21,8 @@ export class Certificate {
   readonly spki: Bytes;
   /** Content of the subjectPublicKey BIT STRING, which key identifiers hash (RFC 5280 4.2.1.2). */
   readonly publicKeyBits: Bytes;
+  /** Kind and size of the subject's key. */
+  readonly keyDescription: KeyDescription;
   readonly extensionList: readonly Extension[];
   readonly extensions: Extensions;
   readonly signatureAlgorithm: SignatureAlgorithm;
@@ -37,6 +40,7 @@ export class Certificate {
     this.notAfter = fields.notAfter;
     this.spki = fields.spki;
     this.publicKeyBits = fields.publicKeyBits;
+    this.keyDescription = fields.keyDescription;
     this.extensionList = fields.extensionList;
     this.extensions = fields.extensions;
     this.signatureAlgorithm = fields.signatureAlgorithm;
@@ -127,6 +131,7 @@ export function parseCertificate(der: Bytes): Certificate {
     notAfter,
     spki: spki.whole,
     publicKeyBits,
+    keyDescription: describeKey(spki.whole),
     extensionList,
     extensions: decodeExtensions(extensionList),
     signatureAlgorithm,

@@ -20,10 +20,13 @@ export class Name {
     this.attributes = attributes;
   }
 
-  /** "O=Operator, CN=SeGW CA", safe to print. */
+  /** "O=Operator, CN=SeGW CA", safe to print: nothing invisible, and separators within values escaped (RFC 4514 2.4). */
   toString(): string {
     return this.attributes
-      .map(({ type, value }) => `${SHORT.get(type) ?? type}=${value.replace(/[^\x20-\x7e\u00a0-\u{10ffff}]/gu, "?")}`)
+      .map(({ type, value }) => {
+        const shown = value.replace(/\p{C}/gu, "?").replace(/[,+"\\<>;]/g, "\\$&");
+        return `${SHORT.get(type) ?? type}=${shown}`;
+      })
       .join(", ");
   }
 

@@ -35,7 +35,7 @@ export const KEY_MAKERS = {
 export interface Made {
   certificate: Certificate;
   keys: KeyPair;
-  signer: Signer;
+  readonly signer: Signer;
 }
 
 export interface Making {
@@ -85,7 +85,13 @@ export function make(making: Making = {}): Made {
     ],
     signer: making.signer ?? signerOf(issuerKeys.privateKey),
   });
-  return { certificate: parseCertificate(der), keys, signer: signerOf(keys.privateKey) };
+  return {
+    certificate: parseCertificate(der),
+    keys,
+    get signer() {
+      return signerOf(keys.privateKey);
+    },
+  };
 }
 
 /** A copy with one octet of the signature turned over. */

@@ -267,33 +267,31 @@ test("CAs that certify each other in a ring end the search without a path", () =
 });
 
 test("a stranger's path costs no signature check, and one that leads to our root by name only costs one", () => {
-  const checked: string[] = [];
-  class Counting extends SignatureCache {
-    override remember(certificate: Certificate, issuer: Certificate, verify: () => boolean): boolean {
-      checked.push(`${certificate.subject.commonName} by ${issuer.subject.commonName}`);
-      return super.remember(certificate, issuer, verify);
-    }
-  }
   const chain = deepChain(3);
   const end = makeLeaf({ issuer: chain[2]! });
-  const strangers = request(end, chain.slice(1), { signatureCache: new Counting() });
+  const signatureCache = new Recording();
+  const strangers = request(end, chain.slice(1), { signatureCache });
   assert.equal(refusalOf(strangers).reason, "NoPathToTrustAnchor");
-  assert.deepEqual(checked, []);
+  assert.deepEqual(signatureCache.asked, []);
   const pretender = make({ name: "Root", keyIds: "absent" });
   const under = make({ name: "CA", issuer: pretender, keyIds: "absent" });
-  const forged = request(makeLeaf({ issuer: under }), [under], { signatureCache: new Counting() });
+  const forged = request(makeLeaf({ issuer: under }), [under], { signatureCache });
   assert.deepEqual(refusalOf(forged), { reason: "BadSignature", subject: "O=Femtogate, CN=CA" });
-  assert.deepEqual(checked, ["CA by Root"]);
+  assert.deepEqual(signatureCache.asked, ["CA by Root"]);
 });
 
 test("many decoys of the issuer's name end in a refusal, not in endless work", () => {
-  const decoys = Array.from({ length: 200 }, () => make({ name: "CA", keyIds: "absent" }).certificate);
-  assert.equal(refusalOf(request(leaf, [], { anchors: decoys })).reason, "BadSignature");
+  const decoys = Array.from({ length: 200 }, () => make({ name: "Root", keyIds: "absent" }).certificate);
+  const signatureCache = new Recording();
+  assert.equal(refusalOf(request(leaf, [ca], { anchors: decoys, signatureCache })).reason, "BadSignature");
+  assert.equal(signatureCache.asked.length, 63);
 });
 
 test("a remembered CA signature is not verified again, and the verdict stays the same", () => {
-  const signatureCache = new SignatureCache();
+  const signatureCache = new Recording();
   for (const end of [leaf, sibling, leaf]) assert.ok(validatePath(request(end, [ca], { signatureCache })).valid);
+  assert.deepEqual([...new Set(signatureCache.asked)], ["CA by Root"], "end entities are not remembered");
+  assert.equal(signatureCache.verified, 1);
   const badCa = { ...ca, certificate: withBadSignature(ca.certificate) };
   assert.equal(refusalOf(request(leaf, [badCa], { signatureCache })).reason, "BadSignature");
   const bad = { ...leaf, certificate: withBadSignature(leaf.certificate) };
@@ -319,6 +317,19 @@ test("every refusal has a sentence of its own that names the certificate or the 
   assert.equal(new Set(sentences).size, refusals.length);
   for (const sentence of sentences) assert.match(sentence, /CN=x|at most 4/);
 });
+
+class Recording extends SignatureCache {
+  readonly asked: string[] = [];
+  verified = 0;
+
+  override remember(certificate: Certificate, issuer: Certificate, verify: () => boolean): boolean {
+    this.asked.push(`${certificate.subject.commonName} by ${issuer.subject.commonName}`);
+    return super.remember(certificate, issuer, () => {
+      this.verified += 1;
+      return verify();
+    });
+  }
+}
 
 function request(
   end: Made | Certificate,

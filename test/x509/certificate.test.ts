@@ -13,6 +13,7 @@ import {
   keyUsage,
   type NewExtension,
   ocspNoCheck,
+  signed,
   subjectAltName,
 } from "../../src/x509/build.ts";
 import { type Certificate, parseCertificate } from "../../src/x509/certificate.ts";
@@ -171,6 +172,32 @@ test("octets after the certificate, a longer one than the limit, and differing a
   const algorithm = write.oid(Oid.ecdsaWithSha256);
   changed[changed.lastIndexOf(algorithm) + algorithm.length - 1] = 3;
   assert.throws(() => parseCertificate(changed), /signature.*differs from signatureAlgorithm/);
+});
+
+test("a signature of one kind that claims to be of another verifies under no key", () => {
+  const keys = KEY_MAKERS["RSA-2048"]();
+  const claims = (id: string): Signer => ({
+    algorithm: write.sequence(write.oid(id)),
+    sign: (data) => sign("sha256", data, keys.privateKey),
+  });
+  assert.ok(verifies(make({ keys, signer: claims(Oid.sha256WithRsa) }).certificate, keys.publicKey));
+  assert.ok(!verifies(make({ keys, signer: claims(Oid.ecdsaWithSha256) }).certificate, keys.publicKey));
+});
+
+test("a version 1 certificate reads, but not with extensions; octets after the key are refused", () => {
+  const { issuer, subject, spki, signatureAlgorithm, tbs } = root.certificate;
+  const made = (key: Bytes, ...rest: readonly Bytes[]) => {
+    const validity = write.sequence(write.time(NOW), write.time(NOW + DAY));
+    const body = [write.integer(1), signatureAlgorithm.der, issuer.der, validity, subject.der, key, ...rest];
+    return parseCertificate(signed(write.sequence(...body), root.signer));
+  };
+  assert.ok(verifies(made(spki), root.keys.publicKey));
+  const extensions = tbs.subarray(tbs.indexOf(spki) + spki.length);
+  assert.equal(extensions[0], 0xa3);
+  assert.throws(() => made(spki, extensions), /extensions.*need version 3/);
+  const [algorithm, bits] = [spki.subarray(2, 2 + 21), spki.subarray(2 + 21)];
+  assert.ok(made(write.sequence(algorithm, bits)));
+  assert.throws(() => made(write.sequence(algorithm, bits, write.nullValue())), /subjectPublicKeyInfo.*too many/);
 });
 
 test("a certificate with any octets changed, cut or lengthened reads or is a DerError, and lazy parts never throw", () => {

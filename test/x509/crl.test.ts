@@ -68,6 +68,13 @@ test("critical extensions of the list and of an entry are told", () => {
   assert.deepEqual(read?.unknownCritical, ["2.5.29.29"]);
 });
 
+test("a CRL that names one algorithm inside and another outside is refused", () => {
+  const changed = Buffer.from(crlOf([]));
+  const algorithm = write.oid(Oid.ecdsaWithSha256);
+  changed[changed.lastIndexOf(algorithm) + algorithm.length - 1] = 3;
+  assert.throws(() => parseCrl(changed), /signature.*differs from signatureAlgorithm/);
+});
+
 test("a CRL with any octets changed, cut or lengthened reads or is a DerError", () => {
   const entries = Array.from({ length: 10 }, (_, i) => ({ serial: Buffer.from([i + 1]), revokedAt: NOW, reason: 1 }));
   fc.assert(

@@ -46,8 +46,8 @@ test("a request reads back: several certificates, either hash, with and without 
 test("a certificate's identifier keeps the sign octet of its serial, and differs by hash, certificate and issuer", () => {
   assert.deepEqual(ids[1]?.serial, Buffer.from("00ff01", "hex"));
   for (const [i, a] of ids.entries()) for (const [j, b] of ids.entries()) assert.equal(sameCertId(a, b), i === j);
-  const sibling = make({ name: "CA" });
-  assert.ok(!sameCertId(ids[0]!, certIdOf(leaf.certificate, sibling.certificate, "sha1")));
+  for (const sibling of [make({ name: "CA" }), make({ name: "Renamed CA", keys: ca.keys })])
+    assert.ok(!sameCertId(ids[0]!, certIdOf(leaf.certificate, sibling.certificate, "sha1")));
 });
 
 test("a response reads back: every status, times, nonce, certificates, both forms of responder, and verifies", () => {

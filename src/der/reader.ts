@@ -12,6 +12,7 @@ export class DerError extends DecodeError {
   override readonly name = "DerError";
 }
 
+/** Identifier octets of the universal types (X.690 8.1.2), constructed where the type is. */
 export const Tag = {
   BOOLEAN: 0x01,
   INTEGER: 0x02,
@@ -37,6 +38,7 @@ export function contextTag(n: number, form: "constructed" | "primitive"): number
   return (form === "constructed" ? 0xa0 : 0x80) | n;
 }
 
+/** One element, as views of the input. */
 export interface DerElement {
   tag: number;
   /** Header and content. */
@@ -46,6 +48,7 @@ export interface DerElement {
   offset: number;
 }
 
+/** Reads elements one after the other; every method throws DerError and names `field` in it. */
 export class DerReader {
   readonly #bytes: Bytes;
   readonly #base: number;
@@ -174,12 +177,13 @@ export class DerReader {
   }
 }
 
+/** A reader over what an element holds. */
 export function inside(element: DerElement): DerReader {
   return new DerReader(element.content, element.offset);
 }
 
 /** Dotted text of an OBJECT IDENTIFIER. */
-export function decodeOid(element: DerElement, field: string): string {
+function decodeOid(element: DerElement, field: string): string {
   const { content } = element;
   const fail = (problem: string) => {
     throw new DerError(field, element.offset, problem);
@@ -206,7 +210,7 @@ export function decodeOid(element: DerElement, field: string): string {
   return text;
 }
 
-export function decodeTime(element: DerElement, field: string): number {
+function decodeTime(element: DerElement, field: string): number {
   const text = element.content.toString("latin1");
   const fail = (): never => {
     throw new DerError(

@@ -2,16 +2,19 @@
 import type { Bytes } from "../bytes/bytes.ts";
 import { contextTag, Tag } from "./reader.ts";
 
+/** An element of any type. */
 export function element(tag: number, ...content: readonly Bytes[]): Bytes {
   const length = content.reduce((sum, part) => sum + part.length, 0);
   return Buffer.concat([header(tag, length), ...content]);
 }
 
+/** SEQUENCE of elements in their order. */
 export const sequence = (...content: readonly Bytes[]): Bytes => element(Tag.SEQUENCE, ...content);
 
 /** SET OF in DER order (X.690 11.6). */
 export const setOf = (...content: readonly Bytes[]): Bytes => element(Tag.SET, ...[...content].sort(Buffer.compare));
 
+/** [n] EXPLICIT around whole elements, or IMPLICIT over a constructed type's content. */
 export const explicit = (n: number, ...content: readonly Bytes[]): Bytes =>
   element(contextTag(n, "constructed"), ...content);
 
@@ -30,11 +33,17 @@ export function integer(value: number | Bytes): Bytes {
   return octets[0]! >= 0x80 ? element(Tag.INTEGER, ZERO, octets) : element(Tag.INTEGER, octets);
 }
 
+/** ENUMERATED below 128. */
 export const enumerated = (value: number): Bytes => element(Tag.ENUMERATED, Buffer.from([value]));
+/** BOOLEAN: FF for true (X.690 11.1). */
 export const boolean = (value: boolean): Bytes => element(Tag.BOOLEAN, Buffer.from([value ? 0xff : 0]));
+/** NULL. */
 export const nullValue = (): Bytes => element(Tag.NULL);
+/** OCTET STRING. */
 export const octetString = (content: Bytes): Bytes => element(Tag.OCTET_STRING, content);
+/** BIT STRING of whole octets. */
 export const bitString = (content: Bytes): Bytes => element(Tag.BIT_STRING, ZERO, content);
+/** UTF8String. */
 export const utf8String = (text: string): Bytes => element(Tag.UTF8_STRING, Buffer.from(text, "utf8"));
 
 /** Named bits, the first bit of the list being bit 0; trailing zeros are left out (X.690 11.2.2). */
@@ -46,6 +55,7 @@ export function namedBits(bits: readonly boolean[]): Bytes {
   return element(Tag.BIT_STRING, Buffer.from([last < 0 ? 0 : 7 - (last & 7)]), octets);
 }
 
+/** OBJECT IDENTIFIER from dotted text with arcs below 2^53. */
 export function oid(dotted: string): Bytes {
   const arcs = dotted.split(".").map(Number);
   const octets: number[] = [];
@@ -66,6 +76,7 @@ export function time(at: number): Bytes {
     : element(Tag.GENERALIZED_TIME, Buffer.from(text));
 }
 
+/** GeneralizedTime of milliseconds since 1970, which are cut off to seconds; what OCSP uses throughout. */
 export const generalizedTime = (at: number): Bytes => element(Tag.GENERALIZED_TIME, Buffer.from(timeText(at)));
 
 function timeText(at: number): string {

@@ -9,6 +9,7 @@ import type { Certificate } from "../x509/certificate.ts";
 import type { Crl, CrlEntry } from "../x509/crl.ts";
 import { verifySignature } from "../x509/signature.ts";
 
+/** A question to a CRL. */
 export interface CrlCheck {
   crl: Crl;
   certificate: Certificate;
@@ -20,12 +21,14 @@ export interface CrlCheck {
   allowWeakAlgorithms: boolean;
 }
 
+/** What a verdict rests on. */
 export interface CrlEvidence {
   issuer: string;
   thisUpdate: Milliseconds;
   nextUpdate: Milliseconds;
 }
 
+/** Why a CRL says nothing about the certificate. */
 export type CrlProblem =
   | { reason: "Malformed"; detail: string }
   | { reason: "OtherIssuer"; issuer: string; expected: string }
@@ -36,6 +39,7 @@ export type CrlProblem =
   | { reason: "FromTheFuture"; thisUpdate: Milliseconds; time: Milliseconds }
   | { reason: "Stale"; nextUpdate: Milliseconds; time: Milliseconds };
 
+/** What the CRL says; `at` in milliseconds since 1970, `reasonCode` a CRLReason. */
 export type CrlVerdict =
   | { status: "good"; evidence: CrlEvidence }
   | { status: "revoked"; at: Milliseconds; reasonCode: number | undefined; evidence: CrlEvidence }

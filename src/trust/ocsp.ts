@@ -18,6 +18,7 @@ import { verifySignature } from "../x509/signature.ts";
 import { describePathRefusal, validatePath } from "./path.ts";
 import type { SignatureCache } from "./signatureCache.ts";
 
+/** A response, the certificate it should be about, and how strictly to judge it. */
 export interface OcspCheck {
   /** DER, as received. */
   response: Bytes;
@@ -37,6 +38,7 @@ export interface OcspCheck {
   signatureCache?: SignatureCache;
 }
 
+/** What a verdict rests on. */
 export interface OcspEvidence {
   responder: string;
   producedAt: Milliseconds;
@@ -44,6 +46,7 @@ export interface OcspEvidence {
   nextUpdate: Milliseconds | undefined;
 }
 
+/** Why a response says nothing about the certificate. */
 export type OcspProblem =
   | { reason: "Malformed"; detail: string }
   | { reason: "NotSuccessful"; status: number }
@@ -54,12 +57,14 @@ export type OcspProblem =
   | { reason: "FromTheFuture"; thisUpdate: Milliseconds; time: Milliseconds }
   | { reason: "NonceMismatch" };
 
+/** What the response says; `at` in milliseconds since 1970, `reasonCode` a CRLReason. */
 export type OcspVerdict =
   | { status: "good"; evidence: OcspEvidence }
   | { status: "revoked"; at: Milliseconds; reasonCode: number | undefined; evidence: OcspEvidence }
   | { status: "unknown"; evidence: OcspEvidence }
   | { status: "invalid"; problem: OcspProblem };
 
+/** Judges a response as received; never throws for what a peer sends. */
 export function checkOcspResponse(check: OcspCheck): OcspVerdict {
   let basic: BasicOcspResponse;
   try {

@@ -14,6 +14,7 @@ import type { SignatureCache } from "./signatureCache.ts";
 /** What the end entity's key is to be used for. */
 export type Purpose = "ike" | "ocspSigning" | "tlsServer" | "tlsClient";
 
+/** A peer's certificates and the rules they are judged by. */
 export interface PathRequest {
   leaf: Certificate;
   /** What the peer sent besides; order and surplus do not matter. */
@@ -28,6 +29,7 @@ export interface PathRequest {
   signatureCache?: SignatureCache;
 }
 
+/** Why there is no valid path; `subject` is the certificate to look at. */
 export type PathRefusal =
   | { reason: "PathTooLong"; length: number; limit: number }
   | { reason: "NoPathToTrustAnchor"; subject: string; issuer: string }
@@ -41,6 +43,7 @@ export type PathRefusal =
   | { reason: "UnknownCriticalExtension"; subject: string; oid: string }
   | { reason: "WeakAlgorithm"; subject: string; algorithm: string };
 
+/** The path, end entity first and anchor last, or why there is none. */
 export type PathVerdict = { valid: true; path: readonly Certificate[] } | { valid: false; refusal: PathRefusal };
 
 /** A valid path, end entity first and anchor last, or the most telling reason why there is none. */

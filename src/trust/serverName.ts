@@ -4,6 +4,7 @@ import { parseIp } from "../bytes/ip.ts";
 import type { Certificate } from "../x509/certificate.ts";
 import { namesOf } from "../x509/extensions.ts";
 
+/** The name that was meant, and those the certificate carries. */
 export interface NameMismatch {
   reason: "NameMismatch";
   expected: string;
@@ -34,6 +35,7 @@ export function hasDns(certificate: Certificate, fqdn: string): boolean {
   return certificate.extensions.subjectAltName?.dns.some((name) => withoutDot(name) === wanted) ?? false;
 }
 
+/** True if `address`, 4 or 16 octets, stands in subjectAltName. */
 export function hasAddress(certificate: Certificate, address: Bytes | undefined): boolean {
   return (
     address !== undefined &&

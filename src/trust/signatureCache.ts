@@ -1,6 +1,7 @@
 /** Remembers which CA certificates were signed by which keys, so that a gateway verifies each only once. */
 import type { Certificate } from "../x509/certificate.ts";
 
+/** Good signatures of certificates that come back, bounded, the least recently used forgotten first. */
 export class SignatureCache {
   readonly #limit: number;
   readonly #good = new Set<string>();

@@ -28,6 +28,7 @@ export interface NewExtension {
   value: Bytes;
 }
 
+/** What a certificate is to say (RFC 5280 4.1.2). */
 export interface NewCertificate {
   /** Big-endian, positive. */
   serial: Bytes;
@@ -56,6 +57,7 @@ export function buildCertificate(made: NewCertificate): Bytes {
   return signed(tbs, made.signer);
 }
 
+/** One line of a CRL. */
 export interface RevokedEntry {
   serial: Bytes;
   /** Milliseconds since 1970. */
@@ -64,6 +66,7 @@ export interface RevokedEntry {
   reason: number | undefined;
 }
 
+/** What a CRL is to say (RFC 5280 5.1.2). */
 export interface NewCrl {
   issuer: Name;
   thisUpdate: number;
@@ -104,11 +107,12 @@ export function buildCrl(made: NewCrl): Bytes {
   return signed(tbs, made.signer);
 }
 
+/** The SIGNED form that certificates and CRLs share: content, algorithm, signature (RFC 5280 4.1.1). */
 export function signed(tbs: Bytes, signer: Signer): Bytes {
   return sequence(tbs, signer.algorithm, bitString(signer.sign(tbs)));
 }
 
-export function spkiOf(key: KeyObject): Bytes {
+function spkiOf(key: KeyObject): Bytes {
   return key.export({ format: "der", type: "spki" });
 }
 
@@ -119,27 +123,32 @@ export function keyIdOf(key: KeyObject): Bytes {
   return createHash("sha1").update(spki.bitString("subjectPublicKey")).digest();
 }
 
+/** DER of one Extension (RFC 5280 4.1). */
 export function extension({ oid: id, critical, value }: NewExtension): Bytes {
   return sequence(oid(id), ...(critical ? [boolean(true)] : []), octetString(value));
 }
 
+/** RFC 5280 4.2.1.1: key identifier of the issuer. */
 export const authorityKeyIdentifier = (keyId: Bytes): NewExtension => ({
   oid: Oid.authorityKeyIdentifier,
   critical: false,
   value: sequence(implicit(0, keyId)),
 });
+/** RFC 5280 4.2.1.2. */
 export const subjectKeyIdentifier = (keyId: Bytes): NewExtension => ({
   oid: Oid.subjectKeyIdentifier,
   critical: false,
   value: octetString(keyId),
 });
 
+/** RFC 5280 4.2.1.9, critical; `pathLength` counts the CAs allowed below, undefined being any number. */
 export const basicConstraints = (ca: boolean, pathLength?: number): NewExtension => ({
   oid: Oid.basicConstraints,
   critical: true,
   value: sequence(...(ca ? [boolean(true)] : []), ...(pathLength === undefined ? [] : [integer(pathLength)])),
 });
 
+/** Names of RFC 5280 4.2.1.3. */
 export type KeyUsageBit =
   | "digitalSignature"
   | "nonRepudiation"
@@ -149,12 +158,14 @@ export type KeyUsageBit =
   | "keyCertSign"
   | "cRLSign";
 
+/** RFC 5280 4.2.1.3, critical. */
 export const keyUsage = (...bits: readonly KeyUsageBit[]): NewExtension => ({
   oid: Oid.keyUsage,
   critical: true,
   value: namedBits(KEY_USAGE_ORDER.map((bit) => bits.includes(bit))),
 });
 
+/** RFC 5280 4.2.1.12, by object identifiers. */
 export const extendedKeyUsage = (...usages: readonly string[]): NewExtension => ({
   oid: Oid.extendedKeyUsage,
   critical: false,
@@ -176,12 +187,14 @@ export const subjectAltName = (names: {
   ),
 });
 
+/** RFC 5280 4.2.1.13: one complete CRL at a URL. */
 export const crlDistributionPoint = (url: string): NewExtension => ({
   oid: Oid.crlDistributionPoints,
   critical: false,
   value: sequence(sequence(explicit(0, explicit(0, implicit(6, Buffer.from(url, "latin1")))))),
 });
 
+/** RFC 5280 4.2.2.1: URLs of the OCSP responder and of the issuer's certificate. */
 export const authorityInfoAccess = (access: { ocsp?: string; caIssuers?: string }): NewExtension => ({
   oid: Oid.authorityInfoAccess,
   critical: false,

@@ -7,6 +7,7 @@ import { type Name, readName } from "./name.ts";
 import { describeKey, type KeyDescription } from "./publicKey.ts";
 import { readSignatureAlgorithm, type SignatureAlgorithm } from "./signature.ts";
 
+/** A certificate as read; names, key and extensions are decoded, everything else is a view. */
 export class Certificate {
   readonly der: Bytes;
   /** What the issuer signed. */

@@ -6,6 +6,7 @@ import { type Name, readName } from "./name.ts";
 import { Oid } from "./oids.ts";
 import { readSignatureAlgorithm, type SignatureAlgorithm } from "./signature.ts";
 
+/** One revoked certificate (RFC 5280 5.1.2.6). */
 export interface CrlEntry {
   serial: Bytes;
   /** Milliseconds since 1970. */
@@ -16,6 +17,7 @@ export interface CrlEntry {
   unknownCritical: readonly string[];
 }
 
+/** A CRL as read; times in milliseconds since 1970. */
 export interface Crl {
   der: Bytes;
   tbs: Bytes;

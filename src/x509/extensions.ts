@@ -5,6 +5,7 @@ import { contextTag, type DerElement, DerError, DerReader, inside, Tag } from ".
 import { type Name, readName } from "./name.ts";
 import { Oid } from "./oids.ts";
 
+/** One extension, undecoded. */
 export interface Extension {
   oid: string;
   critical: boolean;
@@ -13,6 +14,7 @@ export interface Extension {
   offset: number;
 }
 
+/** Names by form (RFC 5280 4.2.1.6). */
 export interface GeneralNames {
   dns: readonly string[];
   /** 4 or 16 octets each. */
@@ -49,8 +51,6 @@ export interface Extensions {
   unknownCritical: readonly string[];
 }
 
-export const NO_GENERAL_NAMES: GeneralNames = { dns: [], ip: [], email: [], uri: [], directory: [], others: 0 };
-
 /** Reads an Extensions sequence; a repeated extension is refused (RFC 5280 4.2). */
 export function readExtensions(list: DerReader, field: string): Extension[] {
   const extensions: Extension[] = [];
@@ -67,6 +67,7 @@ export function readExtensions(list: DerReader, field: string): Extension[] {
   return extensions;
 }
 
+/** Decodes the extensions that are processed and lists the critical ones that are not; throws DerError. */
 export function decodeExtensions(list: readonly Extension[]): Extensions {
   const out: Mutable<Extensions> = {
     basicConstraints: undefined,
@@ -130,7 +131,7 @@ export function decodeExtensions(list: readonly Extension[]): Extensions {
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
-export function readGeneralNames(reader: DerReader, field: string): GeneralNames {
+function readGeneralNames(reader: DerReader, field: string): GeneralNames {
   const names = {
     dns: [] as string[],
     ip: [] as Bytes[],

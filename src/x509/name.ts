@@ -4,11 +4,13 @@ import { type DerElement, DerReader, Tag } from "../der/reader.ts";
 import { element, oid, sequence, setOf, utf8String } from "../der/writer.ts";
 import { Oid } from "./oids.ts";
 
+/** Object identifier and text of one attribute. */
 export interface NameAttribute {
   type: string;
   value: string;
 }
 
+/** A distinguished name. */
 export class Name {
   /** DER of the RDNSequence. */
   readonly der: Bytes;
@@ -49,6 +51,7 @@ export class Name {
   }
 }
 
+/** Reads an RDNSequence; throws DerError. */
 export function readName(reader: DerReader, field: string): Name {
   const rdns = reader.expect(Tag.SEQUENCE, field);
   const attributes: NameAttribute[] = [];

@@ -31,11 +31,13 @@ export interface CertId {
   der: Bytes;
 }
 
+/** A request as read. */
 export interface OcspRequest {
   ids: CertId[];
   nonce: Bytes | undefined;
 }
 
+/** OCSPResponseStatus (RFC 6960 4.2.1). */
 export const ResponseStatus = {
   successful: 0,
   malformedRequest: 1,
@@ -45,11 +47,13 @@ export const ResponseStatus = {
   unauthorized: 6,
 } as const;
 
+/** CertStatus (RFC 6960 4.2.1); `at` in milliseconds since 1970, `reason` a CRLReason. */
 export type CertStatus =
   | { kind: "good" }
   | { kind: "revoked"; at: number; reason: number | undefined }
   | { kind: "unknown" };
 
+/** What a responder says of one certificate (RFC 6960 4.2.1). */
 export interface SingleResponse {
   id: CertId;
   status: CertStatus;
@@ -64,8 +68,10 @@ export interface ReceivedResponse extends SingleResponse {
   unknownCritical: readonly string[];
 }
 
+/** Who signed, by subject name or by SHA-1 of the public key (RFC 6960 4.2.2.3). */
 export type ResponderId = { byName: Name } | { byKey: Bytes };
 
+/** A successful response as read; not yet judged. */
 export interface BasicOcspResponse {
   /** What the responder signed. */
   tbs: Bytes;
@@ -79,6 +85,7 @@ export interface BasicOcspResponse {
   certificates: Certificate[];
 }
 
+/** A response as read: the content, or a status that says why there is none. */
 export type OcspResponse = { status: number; basic: undefined } | { status: 0; basic: BasicOcspResponse };
 
 /** The identifier of `certificate` as issued by `issuer`. */
@@ -95,6 +102,7 @@ export function certIdOf(certificate: Certificate, issuer: Certificate, hash: Ce
   };
 }
 
+/** True if both name the same certificate by the same hash. */
 export function sameCertId(a: CertId, b: CertId): boolean {
   return (
     a.hash === b.hash &&
@@ -104,6 +112,7 @@ export function sameCertId(a: CertId, b: CertId): boolean {
   );
 }
 
+/** DER of an unsigned request about `ids`, with a nonce of 1 to 128 octets or none (RFC 9654). */
 export function buildOcspRequest(ids: readonly CertId[], nonce: Bytes | undefined): Bytes {
   const list = sequence(...ids.map((id) => sequence(id.der)));
   const extensions = nonce === undefined ? [] : [explicit(2, sequence(nonceExtension(nonce)))];
@@ -136,6 +145,7 @@ export function parseOcspRequest(der: Bytes): OcspRequest {
   return { ids, nonce: readNonce(extensions) };
 }
 
+/** What a response is to say; times in milliseconds since 1970. */
 export interface NewOcspResponse {
   responderId: ResponderId;
   producedAt: number;

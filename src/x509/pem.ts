@@ -1,6 +1,7 @@
 /** PEM armour (RFC 7468), read leniently about what stands around it. */
 import type { Bytes } from "../bytes/bytes.ts";
 
+/** One block with this label. */
 export function toPem(label: string, der: Bytes): string {
   const lines = der.toString("base64").match(/.{1,64}/g) ?? [];
   return `-----BEGIN ${label}-----\n${lines.join("\n")}\n-----END ${label}-----\n`;

@@ -3,6 +3,7 @@ import type { Bytes } from "../bytes/bytes.ts";
 import { DerReader, Tag } from "../der/reader.ts";
 import { Oid } from "./oids.ts";
 
+/** Kind and size of a key. */
 export type KeyDescription =
   | { kind: "rsa"; bits: number }
   /** `curve` as an object identifier; undefined for parameters spelled out, which RFC 5480 2.1.1 forbids. */

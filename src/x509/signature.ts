@@ -5,8 +5,10 @@ import { contextTag, type DerElement, type DerReader, inside, Tag } from "../der
 import { nullValue, oid, sequence } from "../der/writer.ts";
 import { Oid } from "./oids.ts";
 
+/** Hash functions by their OpenSSL names. */
 export type Digest = "sha1" | "sha256" | "sha384" | "sha512";
 
+/** An AlgorithmIdentifier as read, with its meaning where it has one here. */
 export interface SignatureAlgorithm {
   oid: string;
   /** DER of the AlgorithmIdentifier. */
@@ -15,6 +17,7 @@ export interface SignatureAlgorithm {
   known: { digest: Digest; kind: "rsa" | "rsa-pss" | "ec"; saltLength?: number } | undefined;
 }
 
+/** Reads an AlgorithmIdentifier; throws DerError. */
 export function readSignatureAlgorithm(reader: DerReader, field: string): SignatureAlgorithm {
   const element = reader.expect(Tag.SEQUENCE, field);
   const inner = inside(element);

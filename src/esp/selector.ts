@@ -12,3 +12,31 @@ export interface TrafficSelector {
   startAddress: Bytes;
   endAddress: Bytes;
 }
+
+/** True if one of the selectors covers this end of a packet; `port` is negative where the packet shows none. */
+export function selectorsMatch(
+  selectors: readonly TrafficSelector[],
+  protocol: number,
+  address: Bytes,
+  port: number,
+): boolean {
+  for (const selector of selectors) {
+    if (selector.protocol !== 0 && selector.protocol !== protocol) continue;
+    if (selector.startAddress.length !== address.length) continue;
+    if (!portMatches(selector, port)) continue;
+    if (address.compare(selector.startAddress) >= 0 && address.compare(selector.endAddress) <= 0) return true;
+  }
+  return false;
+}
+
+function portMatches(selector: TrafficSelector, port: number): boolean {
+  if (isOpaque(selector)) return port < 0;
+  if (port >= 0) return selector.startPort <= port && port <= selector.endPort;
+  // A later fragment could belong to any port, so only "any port" covers it (RFC 4301 7).
+  return selector.startPort === 0 && selector.endPort === 0xffff;
+}
+
+/** Matches packets that show no port, such as later fragments (RFC 7296 3.13.1: start 65535, end 0). */
+function isOpaque(selector: TrafficSelector): boolean {
+  return selector.startPort === 0xffff && selector.endPort === 0;
+}

@@ -1,12 +1,9 @@
 /** femtogate <role|tool> ...: picks the command, prints help, turns errors into messages and exit statuses. */
-import { type Command, type Io, nearest, UsageError } from "./command.ts";
+import { nearest } from "../config/nearest.ts";
+import { type Command, type Io, UsageError } from "./command.ts";
 
 const COMMANDS: Record<string, { summary: string; load: () => Promise<{ command: Command }> }> = {
-
-
-
   pki: { summary: "CAs, certificates, CRLs and the OCSP responder", load: () => import("./commands/pki.ts") },
-
 };
 
 const VERSION = "0.1.0";
@@ -48,7 +45,15 @@ async function main(argv: readonly string[], io: Io): Promise<number> {
 
 function overview(): string {
   const lines = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(6)} ${summary}`);
-  return ["femtogate: the security system of the H(e)NB path (3GPP TS 33.320)", "", "Usage: femtogate <command> [options]", "", ...lines, "", "femtogate <command> --help tells more. Exit status: 0 done, 1 failed, 2 used wrongly."].join("\n");
+  return [
+    "femtogate: the security system of the H(e)NB path (3GPP TS 33.320)",
+    "",
+    "Usage: femtogate <command> [options]",
+    "",
+    ...lines,
+    "",
+    "femtogate <command> --help tells more. Exit status: 0 done, 1 failed, 2 used wrongly.",
+  ].join("\n");
 }
 
 const stopped = new Promise<void>((resolve) => {

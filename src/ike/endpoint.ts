@@ -42,7 +42,12 @@ export interface EndpointOptions {
   exportKeys: boolean;
 }
 
-export const ENDPOINT_DEFAULTS = { cookieThreshold: 128, maxHalfOpen: 10_000, trace: false, exportKeys: false } as const;
+export const ENDPOINT_DEFAULTS = {
+  cookieThreshold: 128,
+  maxHalfOpen: 10_000,
+  trace: false,
+  exportKeys: false,
+} as const;
 
 /** Seconds-long work of an established IKE SA, on demand. */
 export type Command = "rekeyIke" | "rekeyChildren" | "checkLiveness" | "close";
@@ -122,7 +127,8 @@ export class IkeEndpoint {
     const sa = this.#bySpi.get(ownSpi);
     // A stranger may send any SPI: silence costs nothing and tells nothing (RFC 7296 2.21.4 allows it).
     if (sa === undefined) return this.#drop("unknownSpi", from, `no IKE SA ${ownSpi}`);
-    if (header.fromInitiator === sa.initiator) return this.#drop("malformed", from, "initiator flag does not fit the IKE SA");
+    if (header.fromInitiator === sa.initiator)
+      return this.#drop("malformed", from, "initiator flag does not fit the IKE SA");
     const dropped = this.#receiveFor(sa, packet, header, from, to);
     if (dropped !== undefined) this.#dropped(dropped.reason, from, dropped.detail);
     return this.#finish(sa);
@@ -157,12 +163,14 @@ export class IkeEndpoint {
     if (sa === undefined) return { found: false, effects: [] };
     if (command === "checkLiveness") sa.enqueue({ kind: "liveness" });
     else if (command === "rekeyIke") sa.enqueue({ kind: "rekeyIke" });
-    else if (command === "rekeyChildren") for (const child of sa.children.values()) sa.enqueue({ kind: "createChild", replaces: child.id });
+    else if (command === "rekeyChildren")
+      for (const child of sa.children.values()) sa.enqueue({ kind: "createChild", replaces: child.id });
     else if (sa.state.kind === "Established" || sa.state.kind === "Rekeyed") {
       // What waited no longer matters, except the Delete itself.
       sa.queue = [];
       sa.enqueue({ kind: "deleteIke", cause });
-    } else if (sa.state.kind !== "Deleting") sa.fail({ reason: "Cancelled", message: "ended before it was established", by: "us" });
+    } else if (sa.state.kind !== "Deleting")
+      sa.fail({ reason: "Cancelled", message: "ended before it was established", by: "us" });
     pump(sa);
     return { found: true, effects: this.#finish(sa) };
   }
@@ -191,7 +199,12 @@ export class IkeEndpoint {
   #receiveInit(packet: Bytes, header: IkeHeader, from: UdpAddress, to: UdpAddress, natT: boolean): Effect[] {
     const connection = this.#options.responder;
     if (connection === undefined) return this.#drop("unknownSpi", from, "this side answers no IKE_SA_INIT");
-    if (header.exchangeType !== ExchangeType.IKE_SA_INIT || header.response || header.messageId !== 0 || !header.fromInitiator) {
+    if (
+      header.exchangeType !== ExchangeType.IKE_SA_INIT ||
+      header.response ||
+      header.messageId !== 0 ||
+      !header.fromInitiator
+    ) {
       return this.#drop("unexpectedExchange", from, `exchange ${header.exchangeType} without a responder SPI`);
     }
     const key = `${header.initiatorSpi} ${from.address} ${from.port}`;
@@ -217,18 +230,34 @@ export class IkeEndpoint {
     const offer = find(decoded.payloads, "SA");
     const ke = find(decoded.payloads, "KE");
     const nonce = find(decoded.payloads, "Nonce");
-    if (offer === undefined || ke === undefined || nonce === undefined) return this.#drop("malformed", from, "IKE_SA_INIT without SA, KE or Nonce");
-    if (this.#halfOpen.size >= this.#options.maxHalfOpen) return this.#drop("halfOpenLimit", from, `${this.#halfOpen.size} half-open IKE SAs`);
+    if (offer === undefined || ke === undefined || nonce === undefined)
+      return this.#drop("malformed", from, "IKE_SA_INIT without SA, KE or Nonce");
+    if (this.#halfOpen.size >= this.#options.maxHalfOpen)
+      return this.#drop("halfOpenLimit", from, `${this.#halfOpen.size} half-open IKE SAs`);
     if (this.#halfOpen.size >= this.#options.cookieThreshold) {
       const cookie = findNotify(decoded.payloads, NotifyType.COOKIE);
       if (cookie === undefined || !this.#cookies.accepts(cookie.data, header.initiatorSpi, nonce.data, from)) {
-        this.#reject(header, notify(NotifyType.COOKIE, this.#cookies.make(header.initiatorSpi, nonce.data, from)), from, to, natT);
-        return cookie === undefined ? this.#takeEffects() : this.#drop("cookieWrong", from, "cookie is not ours or too old");
+        this.#reject(
+          header,
+          notify(NotifyType.COOKIE, this.#cookies.make(header.initiatorSpi, nonce.data, from)),
+          from,
+          to,
+          natT,
+        );
+        return cookie === undefined
+          ? this.#takeEffects()
+          : this.#drop("cookieWrong", from, "cookie is not ours or too old");
       }
     }
     const unknown = decoded.payloads.find((p) => p.kind === "unknown" && p.critical);
     if (unknown?.kind === "unknown") {
-      this.#reject(header, notify(NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD, Buffer.from([unknown.type])), from, to, natT);
+      this.#reject(
+        header,
+        notify(NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD, Buffer.from([unknown.type])),
+        from,
+        to,
+        natT,
+      );
       return this.#takeEffects();
     }
     const chosen = chooseIke(connection.ikeProposals, offer.proposals);
@@ -258,7 +287,14 @@ export class IkeEndpoint {
     );
     sa.halfOpenKey = key;
     this.#halfOpen.set(key, sa);
-    answerInit(sa, { packet, payloads: decoded.payloads, suite: chosen.suite, proposalNumber: chosen.number, peerPublic: ke.data, nonceI: nonce.data });
+    answerInit(sa, {
+      packet,
+      payloads: decoded.payloads,
+      suite: chosen.suite,
+      proposalNumber: chosen.number,
+      peerPublic: ke.data,
+      nonceI: nonce.data,
+    });
     return this.#finish(sa);
   }
 
@@ -268,18 +304,42 @@ export class IkeEndpoint {
     const packet = encodeMessage(header, [payload]);
     this.#emit({ kind: "send", packet, from: to, to: from, natT });
     if (this.#options.trace) {
-      this.#emit({ kind: "event", event: { kind: "message", sa: undefined, direction: "sent", header, payloads: [describePayload(payload)], fragments: 1, bytes: packet.length, local: to, remote: from } });
+      this.#emit({
+        kind: "event",
+        event: {
+          kind: "message",
+          sa: undefined,
+          direction: "sent",
+          header,
+          payloads: [describePayload(payload)],
+          fragments: 1,
+          bytes: packet.length,
+          local: to,
+          remote: from,
+        },
+      });
     }
   }
 
   // ---- messages for an IKE SA that exists ----
 
-  #receiveFor(sa: IkeSa, packet: Bytes, header: IkeHeader, from: UdpAddress, to: UdpAddress): { reason: DropReason; detail: string } | undefined {
+  #receiveFor(
+    sa: IkeSa,
+    packet: Bytes,
+    header: IkeHeader,
+    from: UdpAddress,
+    to: UdpAddress,
+  ): { reason: DropReason; detail: string } | undefined {
     if (header.response) {
-      if (sa.outgoing?.messageId !== header.messageId) return { reason: "unexpectedMessageId", detail: `response ${header.messageId} answers nothing that is open` };
+      if (sa.outgoing?.messageId !== header.messageId)
+        return { reason: "unexpectedMessageId", detail: `response ${header.messageId} answers nothing that is open` };
     } else {
       const verdict = sa.classifyRequest(header.messageId);
-      if (verdict === "stray") return { reason: "unexpectedMessageId", detail: `request ${header.messageId}, expected ${sa.expectedRequestId}` };
+      if (verdict === "stray")
+        return {
+          reason: "unexpectedMessageId",
+          detail: `request ${header.messageId}, expected ${sa.expectedRequestId}`,
+        };
       if (verdict === "inProgress") return undefined;
       if (verdict === "repeated") {
         // Of a fragmented request only the first fragment brings the answer again (RFC 7383 2.6.1).
@@ -295,7 +355,8 @@ export class IkeEndpoint {
       return { reason: "malformed", detail: error.message };
     }
     if (decoded.encrypted === undefined) {
-      if (header.exchangeType !== ExchangeType.IKE_SA_INIT || !header.response) return { reason: "unencrypted", detail: `exchange ${header.exchangeType} without SK` };
+      if (header.exchangeType !== ExchangeType.IKE_SA_INIT || !header.response)
+        return { reason: "unencrypted", detail: `exchange ${header.exchangeType} without SK` };
       this.#traceReceived(sa, decoded.header, decoded.payloads, 1, packet.length, from, to);
       sa.lastHeard = sa.now();
       onResponse(sa, decoded.header, decoded.payloads, packet);
@@ -304,10 +365,17 @@ export class IkeEndpoint {
     return this.#receiveProtected(sa, decoded, packet, from, to);
   }
 
-  #receiveProtected(sa: IkeSa, decoded: DecodedMessage, packet: Bytes, from: UdpAddress, to: UdpAddress): { reason: DropReason; detail: string } | undefined {
+  #receiveProtected(
+    sa: IkeSa,
+    decoded: DecodedMessage,
+    packet: Bytes,
+    from: UdpAddress,
+    to: UdpAddress,
+  ): { reason: DropReason; detail: string } | undefined {
     const { header } = decoded;
     if (sa.keys === undefined) {
-      if (sa.state.kind !== "ExpectAuthRequest" || header.exchangeType !== ExchangeType.IKE_AUTH) return { reason: "unexpectedExchange", detail: "protected message before there are keys" };
+      if (sa.state.kind !== "ExpectAuthRequest" || header.exchangeType !== ExchangeType.IKE_AUTH)
+        return { reason: "unexpectedExchange", detail: "protected message before there are keys" };
       if (!deriveKeysLate(sa, sa.state)) return undefined;
     }
     let payloads: Payload[];
@@ -335,7 +403,8 @@ export class IkeEndpoint {
         sa.answering = { exchangeType: header.exchangeType, messageId: header.messageId };
         sa.sendResponse([notify(NotifyType.INVALID_SYNTAX)]);
       }
-      if (sa.state.kind === "Established" || sa.state.kind === "Rekeyed" || sa.state.kind === "Deleting") sa.close("protocolError");
+      if (sa.state.kind === "Established" || sa.state.kind === "Rekeyed" || sa.state.kind === "Deleting")
+        sa.close("protocolError");
       else sa.fail({ reason: "InvalidSyntax", message: error.message, by: "us", notify: NotifyType.INVALID_SYNTAX });
       return { reason: "malformed", detail: error.message };
     }
@@ -345,7 +414,9 @@ export class IkeEndpoint {
       return undefined;
     }
     const reason = onRequest(sa, header, payloads);
-    return reason === undefined ? undefined : { reason, detail: `exchange ${header.exchangeType} while in ${sa.state.kind}` };
+    return reason === undefined
+      ? undefined
+      : { reason, detail: `exchange ${header.exchangeType} while in ${sa.state.kind}` };
   }
 
   /** An authentic message from a new address: the NAT has rebound, or the peer has moved to port 4500 (RFC 7296 2.23). */
@@ -469,9 +540,30 @@ export class IkeEndpoint {
     this.#emit({ kind: "event", event: { kind: "dropped", reason, from, detail } });
   }
 
-  #traceReceived(sa: IkeSa | undefined, header: IkeHeader, payloads: readonly Payload[], fragments: number, bytes: number, from: UdpAddress, to: UdpAddress): void {
+  #traceReceived(
+    sa: IkeSa | undefined,
+    header: IkeHeader,
+    payloads: readonly Payload[],
+    fragments: number,
+    bytes: number,
+    from: UdpAddress,
+    to: UdpAddress,
+  ): void {
     if (!this.#options.trace) return;
-    this.#emit({ kind: "event", event: { kind: "message", sa: sa?.id, direction: "received", header, payloads: payloads.map(describePayload), fragments, bytes, local: to, remote: from } });
+    this.#emit({
+      kind: "event",
+      event: {
+        kind: "message",
+        sa: sa?.id,
+        direction: "received",
+        header,
+        payloads: payloads.map(describePayload),
+        fragments,
+        bytes,
+        local: to,
+        remote: from,
+      },
+    });
   }
 }
 

@@ -1,6 +1,17 @@
 /** femtogate pki: a PKI in a folder, and the server that answers for it. */
 import { readFileSync, writeFileSync } from "node:fs";
-import { CA_NAMES, type CaName, KEY_KINDS, type KeyKind, Pki, type PkiEnvironment, PROFILES, type Profile, REVOCATION_REASONS, type RevocationReason } from "../../pki/authority.ts";
+import {
+  CA_NAMES,
+  type CaName,
+  KEY_KINDS,
+  type KeyKind,
+  Pki,
+  type PkiEnvironment,
+  PROFILES,
+  type Profile,
+  REVOCATION_REASONS,
+  type RevocationReason,
+} from "../../pki/authority.ts";
 import { servePki } from "../../pki/server.ts";
 import { systemEnvironment } from "../../sim/system.ts";
 import { parseCertificate } from "../../x509/certificate.ts";
@@ -33,14 +44,27 @@ export const command: Command = {
   },
 };
 
-const ACTIONS: Record<string, (args: string[], io: Io) => Promise<number> | number> = { init, issue, revoke, list, crl, serve };
+const ACTIONS: Record<string, (args: string[], io: Io) => Promise<number> | number> = {
+  init,
+  issue,
+  revoke,
+  list,
+  crl,
+  serve,
+};
 const environment: PkiEnvironment = systemEnvironment;
 
 function init(args: string[], io: Io): number {
   const { values, positionals } = parse({
     args,
     allowPositionals: true,
-    options: { keys: { type: "string" }, operator: { type: "string" }, manufacturer: { type: "string" }, "ocsp-url": { type: "string" }, "crl-url": { type: "string" } },
+    options: {
+      keys: { type: "string" },
+      operator: { type: "string" },
+      manufacturer: { type: "string" },
+      "ocsp-url": { type: "string" },
+      "crl-url": { type: "string" },
+    },
   });
   const directory = one(positionals);
   const pki = Pki.create(directory, environment, {
@@ -76,7 +100,14 @@ function issue(args: string[], io: Io): number {
   const keys: KeyKind | undefined = values.keys === undefined ? undefined : oneOf("--keys", values.keys, KEY_KINDS);
   const notBefore = dateOption("--not-before", values["not-before"]);
   const notAfter = dateOption("--not-after", values["not-after"]);
-  const issued = pki.issue({ profile, dns, ip: values.ip ?? [], ...(keys === undefined ? {} : { keys }), ...(notBefore === undefined ? {} : { notBefore }), ...(notAfter === undefined ? {} : { notAfter }) });
+  const issued = pki.issue({
+    profile,
+    dns,
+    ip: values.ip ?? [],
+    ...(keys === undefined ? {} : { keys }),
+    ...(notBefore === undefined ? {} : { notBefore }),
+    ...(notAfter === undefined ? {} : { notAfter }),
+  });
   const files = pki.writeFiles(issued, values.out ?? dns[0]!);
   io.print(`serial ${issued.certificate.serialText}`);
   for (const file of Object.values(files)) io.print(file);
@@ -85,9 +116,17 @@ function issue(args: string[], io: Io): number {
 }
 
 function revoke(args: string[], io: Io): number {
-  const { values, positionals } = parse({ args, allowPositionals: true, options: { serial: { type: "string" }, cert: { type: "string" }, reason: { type: "string" } } });
+  const { values, positionals } = parse({
+    args,
+    allowPositionals: true,
+    options: { serial: { type: "string" }, cert: { type: "string" }, reason: { type: "string" } },
+  });
   const pki = Pki.open(one(positionals), environment);
-  const reason: RevocationReason = oneOf("--reason", values.reason ?? "unspecified", Object.keys(REVOCATION_REASONS) as RevocationReason[]);
+  const reason: RevocationReason = oneOf(
+    "--reason",
+    values.reason ?? "unspecified",
+    Object.keys(REVOCATION_REASONS) as RevocationReason[],
+  );
   const serial = values.cert === undefined ? hexOption(values.serial) : serialOf(values.cert);
   pki.revoke(serial, reason);
   pki.close();
@@ -100,14 +139,21 @@ function list(args: string[], io: Io): number {
   const pki = Pki.open(one(positionals), environment);
   for (const row of pki.list()) {
     if (values.json === true) io.print(JSON.stringify(row));
-    else io.print(`${row.serial}  ${row.ca.padEnd(18)} ${row.revokedAt === null ? "good   " : "revoked"}  until ${new Date(row.notAfter).toISOString().slice(0, 10)}  ${row.subject}`);
+    else
+      io.print(
+        `${row.serial}  ${row.ca.padEnd(18)} ${row.revokedAt === null ? "good   " : "revoked"}  until ${new Date(row.notAfter).toISOString().slice(0, 10)}  ${row.subject}`,
+      );
   }
   pki.close();
   return 0;
 }
 
 function crl(args: string[], io: Io): number {
-  const { values, positionals } = parse({ args, allowPositionals: true, options: { ca: { type: "string" }, out: { type: "string" } } });
+  const { values, positionals } = parse({
+    args,
+    allowPositionals: true,
+    options: { ca: { type: "string" }, out: { type: "string" } },
+  });
   const pki = Pki.open(one(positionals), environment);
   const ca: CaName = oneOf("--ca", values.ca ?? "", CA_NAMES);
   const pem = toPem("X509 CRL", pki.crl(ca));
@@ -122,7 +168,11 @@ async function serve(args: string[], io: Io): Promise<number> {
   const listen = /^(.+):(\d+)$/.exec(values.listen ?? "127.0.0.1:8080");
   if (listen === null) throw new UsageError(`--listen takes ADDRESS:PORT, not "${values.listen}"`);
   const pki = Pki.open(one(positionals), environment);
-  const server = await servePki(pki, { address: listen[1]!.replace(/^\[|\]$/g, ""), port: Number(listen[2]) }, environment.clock);
+  const server = await servePki(
+    pki,
+    { address: listen[1]!.replace(/^\[|\]$/g, ""), port: Number(listen[2]) },
+    environment.clock,
+  );
   io.print(JSON.stringify({ event: "listening", role: "pki", address: server.address, port: server.port }));
   await io.stopped;
   await server.close();
@@ -138,19 +188,22 @@ function one(positionals: readonly string[]): string {
 
 function oneOf<T extends string>(option: string, value: string, known: readonly T[]): T {
   const found = known.find((candidate) => candidate === value);
-  if (found === undefined) throw new UsageError(`${option} is one of ${known.join(", ")}${value === "" ? "" : `, not "${value}"`}`);
+  if (found === undefined)
+    throw new UsageError(`${option} is one of ${known.join(", ")}${value === "" ? "" : `, not "${value}"`}`);
   return found;
 }
 
 function dateOption(option: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const at = Date.parse(text);
-  if (Number.isNaN(at)) throw new UsageError(`${option} takes a date such as 2027-01-31 or 2027-01-31T12:00:00Z, not "${text}"`);
+  if (Number.isNaN(at))
+    throw new UsageError(`${option} takes a date such as 2027-01-31 or 2027-01-31T12:00:00Z, not "${text}"`);
   return at;
 }
 
 function hexOption(text: string | undefined): Buffer {
-  if (text === undefined || !/^([0-9a-f]{2})+$/i.test(text)) throw new UsageError("--serial takes hexadecimal digits, or use --cert FILE");
+  if (text === undefined || !/^([0-9a-f]{2})+$/i.test(text))
+    throw new UsageError("--serial takes hexadecimal digits, or use --cert FILE");
   return Buffer.from(text, "hex");
 }
 

@@ -23,9 +23,19 @@ export function certificatePayloads(certificates: readonly Bytes[], ocspResponse
 }
 
 /** CERTREQ for X.509, and a separate one for OCSP where it is wanted (RFC 4806 4.1); zero hashes leave the choice open. */
-export function certificateRequests(caHashes: readonly Bytes[], askOcsp: { responderHashes: readonly Bytes[] } | undefined): CertReqPayload[] {
-  const requests: CertReqPayload[] = [{ kind: "CERTREQ", encoding: CertEncoding.X509_SIGNATURE, data: Buffer.concat(caHashes) }];
-  if (askOcsp !== undefined) requests.push({ kind: "CERTREQ", encoding: CertEncoding.OCSP_CONTENT, data: Buffer.concat(askOcsp.responderHashes) });
+export function certificateRequests(
+  caHashes: readonly Bytes[],
+  askOcsp: { responderHashes: readonly Bytes[] } | undefined,
+): CertReqPayload[] {
+  const requests: CertReqPayload[] = [
+    { kind: "CERTREQ", encoding: CertEncoding.X509_SIGNATURE, data: Buffer.concat(caHashes) },
+  ];
+  if (askOcsp !== undefined)
+    requests.push({
+      kind: "CERTREQ",
+      encoding: CertEncoding.OCSP_CONTENT,
+      data: Buffer.concat(askOcsp.responderHashes),
+    });
   return requests;
 }
 

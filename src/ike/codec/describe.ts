@@ -1,8 +1,10 @@
 /** One short text a payload, for ladders and logs; no secrets, and nothing of a peer's text unescaped. */
 import { formatIp } from "../../bytes/ip.ts";
 import type { TrafficSelector } from "../../esp/selector.ts";
+import { AuthMethod } from "../../tre/authSignature.ts";
+import { IdType } from "../../tre/identity.ts";
 import type { Payload, Proposal, Transform } from "./message.ts";
-import { AuthMethod, CertEncoding, CfgType, Encr, Group, IdType, Integ, NotifyType, Prf, TransformType } from "./numbers.ts";
+import { CertEncoding, CfgType, Encr, Group, Integ, NotifyType, Prf, TransformType } from "./numbers.ts";
 
 export function describePayload(payload: Payload): string {
   switch (payload.kind) {
@@ -14,15 +16,21 @@ export function describePayload(payload: Payload): string {
     case "IDr":
       return `${payload.kind}(${identity(payload.idType, payload.data)})`;
     case "CERT":
-      return payload.encoding === CertEncoding.OCSP_CONTENT ? `CERT(OCSP response, ${payload.data.length} octets)` : `CERT(${payload.encoding === CertEncoding.X509_SIGNATURE ? "X.509" : `encoding ${payload.encoding}`}, ${payload.data.length} octets)`;
+      return payload.encoding === CertEncoding.OCSP_CONTENT
+        ? `CERT(OCSP response, ${payload.data.length} octets)`
+        : `CERT(${payload.encoding === CertEncoding.X509_SIGNATURE ? "X.509" : `encoding ${payload.encoding}`}, ${payload.data.length} octets)`;
     case "CERTREQ":
-      return payload.encoding === CertEncoding.OCSP_CONTENT ? "CERTREQ(OCSP)" : `CERTREQ(${Math.floor(payload.data.length / 20)} CAs)`;
+      return payload.encoding === CertEncoding.OCSP_CONTENT
+        ? "CERTREQ(OCSP)"
+        : `CERTREQ(${Math.floor(payload.data.length / 20)} CAs)`;
     case "AUTH":
       return `AUTH(${nameOf(AuthMethod, payload.method)})`;
     case "N":
       return `N(${nameOf(NotifyType, payload.type)})`;
     case "D":
-      return payload.protocol === 1 ? "D(IKE SA)" : `D(ESP ${payload.spis.map((spi) => spi.toString("hex")).join(" ")})`;
+      return payload.protocol === 1
+        ? "D(IKE SA)"
+        : `D(ESP ${payload.spis.map((spi) => spi.toString("hex")).join(" ")})`;
     case "TSi":
     case "TSr":
       return `${payload.kind}(${payload.selectors.map(selector).join(", ")})`;
@@ -74,7 +82,11 @@ function attribute(type: number, value: Buffer): string {
 }
 
 function identity(idType: number, data: Buffer): string {
-  if (idType === IdType.FQDN || idType === IdType.RFC822_ADDR) return data.subarray(0, 100).toString("latin1").replace(/[^\x20-\x7e]/g, "?");
+  if (idType === IdType.FQDN || idType === IdType.RFC822_ADDR)
+    return data
+      .subarray(0, 100)
+      .toString("latin1")
+      .replace(/[^\x20-\x7e]/g, "?");
   if (data.length === 4 || data.length === 16) return formatIp(data);
   return `type ${idType}`;
 }

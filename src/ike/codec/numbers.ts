@@ -56,31 +56,8 @@ export const Esn = { no: 0, yes: 1 } as const;
 
 export const KEY_LENGTH_ATTRIBUTE = 14;
 
-export const IdType = {
-  IPV4_ADDR: 1,
-  FQDN: 2,
-  RFC822_ADDR: 3,
-  IPV6_ADDR: 5,
-  DER_ASN1_DN: 9,
-  DER_ASN1_GN: 10,
-  KEY_ID: 11,
-} as const;
-
 /** CERT and CERTREQ encodings (RFC 7296 3.6); 14 carries OCSP (RFC 4806 3). */
 export const CertEncoding = { X509_SIGNATURE: 4, CRL: 7, HASH_AND_URL: 12, OCSP_CONTENT: 14 } as const;
-
-export const AuthMethod = {
-  RSA: 1,
-  SHARED_KEY: 2,
-  ECDSA_256: 9,
-  ECDSA_384: 10,
-  ECDSA_521: 11,
-  NULL: 13,
-  DIGITAL_SIGNATURE: 14,
-} as const;
-
-/** IKEv2 hash algorithms of SIGNATURE_HASH_ALGORITHMS (RFC 7427 4, IANA). */
-export const HashAlgorithm = { SHA1: 1, SHA2_256: 2, SHA2_384: 3, SHA2_512: 4, IDENTITY: 5 } as const;
 
 export const NotifyType = {
   UNSUPPORTED_CRITICAL_PAYLOAD: 1,

@@ -2,9 +2,10 @@
  * CHILD SAs: offering, answering and completing them, in IKE_AUTH and in CREATE_CHILD_SA
  * (RFC 7296 1.2, 1.3.1, 1.3.3, 2.9, 2.17).
  */
+
+import { copyOf } from "../../bytes/bytes.ts";
 import type { ChildSaId, EspDirection, EspSpi } from "../../esp/dataPlane.ts";
 import type { TrafficSelector } from "../../esp/selector.ts";
-import { copyOf } from "../../bytes/bytes.ts";
 import { find, findNotify, type Payload } from "../codec/message.ts";
 import { FIRST_STATUS_NOTIFY, Group, NotifyType, Protocol } from "../codec/numbers.ts";
 import { BadKeyExchangeError, generateKeyExchange, type KeyExchange } from "../crypto/dh.ts";
@@ -16,7 +17,9 @@ import { type ChosenEsp, chooseEsp, offerEsp } from "./proposal.ts";
 import type { ChildNonces, ChildSa } from "./state.ts";
 import { notifyText } from "./wireErrors.ts";
 
-export type ChildResult = { kind: "installed"; child: ChildSa } | { kind: "failed"; notify: number; message: string; group?: number };
+export type ChildResult =
+  | { kind: "installed"; child: ChildSa }
+  | { kind: "failed"; notify: number; message: string; group?: number };
 
 /** Our answer to an offer: payloads to send and, if it is accepted, what installs it once they are sent. */
 export interface ChildAnswer {
@@ -77,14 +80,30 @@ export function answerChild(
   }
   const inboundSpi = sa.host.newEspSpi();
   const payloads: Payload[] = [
-    { kind: "SA", proposals: [{ number: chosen.number, protocol: Protocol.ESP, spi: espSpiBytes(inboundSpi), transforms: chosen.transforms }] },
+    {
+      kind: "SA",
+      proposals: [
+        { number: chosen.number, protocol: Protocol.ESP, spi: espSpiBytes(inboundSpi), transforms: chosen.transforms },
+      ],
+    },
     ...(exchange === undefined ? [] : [{ kind: "Nonce" as const, data: nonces.nonceR }]),
     ...(ke === undefined ? [] : [{ kind: "KE" as const, group, data: ke.publicValue }]),
     { kind: "TSi", selectors: remoteSelectors },
     { kind: "TSr", selectors: localSelectors },
   ];
   const outboundSpi = espSpiOf(chosen.peerSpi);
-  const install = () => installChild(sa, { esp, nonces, sharedSecret, inboundSpi, outboundSpi, localSelectors, remoteSelectors, weOffered: false, replaces: replaces?.id });
+  const install = () =>
+    installChild(sa, {
+      esp,
+      nonces,
+      sharedSecret,
+      inboundSpi,
+      outboundSpi,
+      localSelectors,
+      remoteSelectors,
+      weOffered: false,
+      replaces: replaces?.id,
+    });
   return { payloads, install };
 }
 
@@ -105,15 +124,25 @@ export function completeChild(
     const type = error?.kind === "N" ? error.type : NotifyType.INVALID_SYNTAX;
     const groupData = findNotify(response, NotifyType.INVALID_KE_PAYLOAD)?.data;
     const message = `the responder made no CHILD SA: ${notifyText(type)}`;
-    return { kind: "failed", notify: type, message, ...(groupData?.length === 2 ? { group: groupData.readUInt16BE() } : {}) };
+    return {
+      kind: "failed",
+      notify: type,
+      message,
+      ...(groupData?.length === 2 ? { group: groupData.readUInt16BE() } : {}),
+    };
   }
-  const chosen = answer.proposals.length === 1 ? chooseEsp(sa.connection.espProposals, answer.proposals, ke !== undefined) : undefined;
-  if (chosen === undefined) return failed(NotifyType.NO_PROPOSAL_CHOSEN, "the responder chose ESP algorithms that were not offered");
+  const chosen =
+    answer.proposals.length === 1
+      ? chooseEsp(sa.connection.espProposals, answer.proposals, ke !== undefined)
+      : undefined;
+  if (chosen === undefined)
+    return failed(NotifyType.NO_PROPOSAL_CHOSEN, "the responder chose ESP algorithms that were not offered");
   const { esp, group }: ChosenEsp = chosen.suite;
   let sharedSecret: Buffer | undefined;
   if (group !== Group.NONE) {
     const theirs = find(response, "KE");
-    if (theirs === undefined || ke === undefined || theirs.group !== ke.group) return failed(NotifyType.INVALID_SYNTAX, "the responder's KE payload does not fit its proposal");
+    if (theirs === undefined || ke === undefined || theirs.group !== ke.group)
+      return failed(NotifyType.INVALID_SYNTAX, "the responder's KE payload does not fit its proposal");
     try {
       sharedSecret = ke.computeShared(theirs.data);
     } catch (error) {
@@ -171,7 +200,11 @@ interface NewChild {
 
 function installChild(sa: IkeSa, made: NewChild): ChildSa {
   const { connection, host } = sa;
-  const keys = deriveChildKeys(sa.suite!.prf, sa.keys!.d, { ...made.nonces, ...(made.sharedSecret === undefined ? {} : { sharedSecret: made.sharedSecret }), suite: made.esp });
+  const keys = deriveChildKeys(sa.suite!.prf, sa.keys!.d, {
+    ...made.nonces,
+    ...(made.sharedSecret === undefined ? {} : { sharedSecret: made.sharedSecret }),
+    suite: made.esp,
+  });
   const mine = made.weOffered ? keys.initiator : keys.responder;
   const theirs = made.weOffered ? keys.responder : keys.initiator;
   const outbound: EspDirection = { spi: made.outboundSpi, ...mine };
@@ -205,7 +238,10 @@ function installChild(sa: IkeSa, made: NewChild): ChildSa {
       remote: sa.path.remote,
       udpEncapsulated: child.udpEncapsulated,
       replayWindow: connection.replayWindow,
-      limits: { ...(connection.childRekeyAfterBytes > 0 ? { softBytes: connection.childRekeyAfterBytes } : {}), ...SEQUENCE_LIMITS },
+      limits: {
+        ...(connection.childRekeyAfterBytes > 0 ? { softBytes: connection.childRekeyAfterBytes } : {}),
+        ...SEQUENCE_LIMITS,
+      },
     },
   });
   host.emit({

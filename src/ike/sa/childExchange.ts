@@ -21,16 +21,45 @@ const RETRY_AFTER = 5_000;
 
 export function sendCreateChild(sa: IkeSa, intent: Extract<Intent, { kind: "createChild" }>): void {
   const replaced = intent.replaces === undefined ? undefined : sa.children.get(intent.replaces);
-  if (intent.replaces !== undefined && (replaced === undefined || replaced.phase === "rekeyed" || replaced.phase === "deleting")) return;
+  if (
+    intent.replaces !== undefined &&
+    (replaced === undefined || replaced.phase === "rekeyed" || replaced.phase === "deleting")
+  )
+    return;
   const group = intent.group ?? sa.connection.espProposals.flatMap((proposal) => proposal.groups)[0] ?? Group.NONE;
   const ke = group === Group.NONE ? undefined : generateKeyExchange(group);
   const nonceI = sa.nonce();
   const inboundSpi = sa.host.newEspSpi();
-  const rekey: Payload[] = replaced === undefined ? [] : [{ kind: "N", protocol: Protocol.ESP, spi: espSpiBytes(replaced.inboundSpi), type: NotifyType.REKEY_SA, data: Buffer.alloc(0) }];
+  const rekey: Payload[] =
+    replaced === undefined
+      ? []
+      : [
+          {
+            kind: "N",
+            protocol: Protocol.ESP,
+            spi: espSpiBytes(replaced.inboundSpi),
+            type: NotifyType.REKEY_SA,
+            data: Buffer.alloc(0),
+          },
+        ];
   const [offer, tsi, tsr] = offerChild(sa, inboundSpi, ke !== undefined, replaced);
-  const payloads: Payload[] = [...rekey, offer!, { kind: "Nonce", data: nonceI }, ...(ke === undefined ? [] : [{ kind: "KE" as const, group, data: ke.publicValue }]), tsi!, tsr!];
+  const payloads: Payload[] = [
+    ...rekey,
+    offer!,
+    { kind: "Nonce", data: nonceI },
+    ...(ke === undefined ? [] : [{ kind: "KE" as const, group, data: ke.publicValue }]),
+    tsi!,
+    tsr!,
+  ];
   if (replaced !== undefined) replaced.phase = "rekeying";
-  sa.sendRequest(ExchangeType.CREATE_CHILD_SA, payloads, { kind: "createChild", replaces: intent.replaces, ke, nonceI, inboundSpi, collision: undefined });
+  sa.sendRequest(ExchangeType.CREATE_CHILD_SA, payloads, {
+    kind: "createChild",
+    replaces: intent.replaces,
+    ke,
+    nonceI,
+    inboundSpi,
+    collision: undefined,
+  });
 }
 
 /** Answers a CREATE_CHILD_SA request that concerns a CHILD SA. */
@@ -40,17 +69,28 @@ export function onCreateChildRequest(sa: IkeSa, payloads: readonly Payload[]): v
   const rekey = findNotify(payloads, NotifyType.REKEY_SA);
   const replaced = rekey === undefined ? undefined : rekeyTarget(sa, rekey);
   if (rekey !== undefined && replaced === undefined) {
-    return void sa.sendResponse([{ kind: "N", protocol: rekey.protocol, spi: rekey.spi, type: NotifyType.CHILD_SA_NOT_FOUND, data: Buffer.alloc(0) }]);
+    return void sa.sendResponse([
+      {
+        kind: "N",
+        protocol: rekey.protocol,
+        spi: rekey.spi,
+        type: NotifyType.CHILD_SA_NOT_FOUND,
+        data: Buffer.alloc(0),
+      },
+    ]);
   }
   // RFC 7296 2.25.1: while we delete it, and 2.25.2: while we rekey or delete the IKE SA.
   const ikeBusy = sa.outgoing?.sent.kind === "rekeyIke" || sa.outgoing?.sent.kind === "deleteIke";
-  if (ikeBusy || replaced?.phase === "deleting" || replaced?.phase === "rekeyed") return void sa.sendResponse([notify(NotifyType.TEMPORARY_FAILURE)]);
-  if (replaced === undefined && sa.children.size >= MAX_CHILDREN) return void sa.sendResponse([notify(NotifyType.NO_ADDITIONAL_SAS)]);
+  if (ikeBusy || replaced?.phase === "deleting" || replaced?.phase === "rekeyed")
+    return void sa.sendResponse([notify(NotifyType.TEMPORARY_FAILURE)]);
+  if (replaced === undefined && sa.children.size >= MAX_CHILDREN)
+    return void sa.sendResponse([notify(NotifyType.NO_ADDITIONAL_SAS)]);
 
   const nonceI = copyOf(nonce.data);
   const nonceR = sa.nonce();
   const state = sa.state.kind === "Established" ? sa.state : undefined;
-  const assigned = sa.originalInitiator || state?.assigned === undefined ? sa.connection.remoteSelectors : state.assigned.selectors;
+  const assigned =
+    sa.originalInitiator || state?.assigned === undefined ? sa.connection.remoteSelectors : state.assigned.selectors;
   const answer = answerChild(sa, payloads, { nonceI, nonceR }, assigned, replaced, "CREATE_CHILD_SA");
   sa.sendResponse(answer.payloads);
   const made = answer.install?.();
@@ -132,7 +172,9 @@ function giveUp(sa: IkeSa, type: number, message: string, replaced: ChildSa | un
 }
 
 function rekeyTarget(sa: IkeSa, rekey: NotifyPayload): ChildSa | undefined {
-  return rekey.protocol === Protocol.ESP && rekey.spi.length === 4 ? childByPeerSpi(sa, rekey.spi.readUInt32BE() as EspSpi) : undefined;
+  return rekey.protocol === Protocol.ESP && rekey.spi.length === 4
+    ? childByPeerSpi(sa, rekey.spi.readUInt32BE() as EspSpi)
+    : undefined;
 }
 
 function lower(a: Bytes, b: Bytes): Bytes {

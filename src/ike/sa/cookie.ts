@@ -30,13 +30,17 @@ export class CookieJar {
     this.#renew();
     if (cookie.length !== COOKIE_LENGTH) return false;
     const version = cookie[0]!;
-    if (version === this.#version) return sameSecret(cookie, this.#cookie(version, this.#current, initiatorSpi, nonceI, from));
+    if (version === this.#version)
+      return sameSecret(cookie, this.#cookie(version, this.#current, initiatorSpi, nonceI, from));
     if (version !== ((this.#version - 1) & 0xff) || this.#previous === undefined) return false;
     return sameSecret(cookie, this.#cookie(version, this.#previous, initiatorSpi, nonceI, from));
   }
 
   #cookie(version: number, secret: Bytes, initiatorSpi: IkeSpi, nonceI: Bytes, from: UdpAddress): Bytes {
-    const mac = createHmac("sha256", secret).update(`${initiatorSpi} ${from.address} ${from.port} `).update(nonceI).digest();
+    const mac = createHmac("sha256", secret)
+      .update(`${initiatorSpi} ${from.address} ${from.port} `)
+      .update(nonceI)
+      .digest();
     return Buffer.concat([Buffer.from([version]), mac], COOKIE_LENGTH);
   }
 

@@ -4,7 +4,14 @@ import { ExchangeType, NotifyType } from "../codec/numbers.ts";
 import { deleteChild, onCreateChildRequest, onCreateChildResponse, sendCreateChild } from "./childExchange.ts";
 import type { Answer, DropReason } from "./effects.ts";
 import { type IkeSa, notify } from "./ikeSa.ts";
-import { onInformationalRequest, onInformationalResponse, sendDeleteChild, sendDeleteIke, sendLiveness, tellAuthenticationFailed } from "./informational.ts";
+import {
+  onInformationalRequest,
+  onInformationalResponse,
+  sendDeleteChild,
+  sendDeleteIke,
+  sendLiveness,
+  tellAuthenticationFailed,
+} from "./informational.ts";
 import { onAuthResponse, onInitResponse, onResponderVerified, refusePeer, sendAuth } from "./initiator.ts";
 import { isIkeRekey, onRekeyIkeRequest, onRekeyIkeResponse, sendRekeyIke } from "./rekeyIke.ts";
 import { onAddress, onAuthRequest, onInitiatorVerified, onOwnAuth, refuse } from "./responder.ts";
@@ -18,10 +25,17 @@ export function onRequest(sa: IkeSa, header: IkeHeader, payloads: readonly Paylo
   if (unknown?.kind === "unknown") {
     // RFC 7296 2.5: told in the response, and nothing of the request is acted on.
     sa.sendResponse([notify(NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD, Buffer.from([unknown.type]))]);
-    if (state.kind === "ExpectAuthRequest") sa.fail({ reason: "UnsupportedCriticalPayload", message: `the peer insists on payload type ${unknown.type}, which is unknown here`, by: "us", notify: NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD });
+    if (state.kind === "ExpectAuthRequest")
+      sa.fail({
+        reason: "UnsupportedCriticalPayload",
+        message: `the peer insists on payload type ${unknown.type}, which is unknown here`,
+        by: "us",
+        notify: NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD,
+      });
     return undefined;
   }
-  if (header.exchangeType === ExchangeType.IKE_AUTH && state.kind === "ExpectAuthRequest") onAuthRequest(sa, state, payloads);
+  if (header.exchangeType === ExchangeType.IKE_AUTH && state.kind === "ExpectAuthRequest")
+    onAuthRequest(sa, state, payloads);
   else if (header.exchangeType === ExchangeType.INFORMATIONAL && isUp(sa)) onInformationalRequest(sa, payloads);
   else if (header.exchangeType === ExchangeType.CREATE_CHILD_SA && isUp(sa)) {
     if (state.kind !== "Established") sa.sendResponse([notify(NotifyType.TEMPORARY_FAILURE)]);
@@ -74,7 +88,15 @@ export function onAnswer(sa: IkeSa, requestId: number, answer: Answer): void {
     case "assignAddress":
       if (state.kind === "AwaitAddress") {
         if ("reason" in answer.result) {
-          sa.host.emit({ kind: "event", event: { kind: "childFailed", sa: sa.id, notify: NotifyType.INTERNAL_ADDRESS_FAILURE, message: answer.result.message } });
+          sa.host.emit({
+            kind: "event",
+            event: {
+              kind: "childFailed",
+              sa: sa.id,
+              notify: NotifyType.INTERNAL_ADDRESS_FAILURE,
+              message: answer.result.message,
+            },
+          });
           onAddress(sa, state, undefined);
         } else onAddress(sa, state, answer.result);
       }
@@ -168,5 +190,9 @@ function onUnresponsive(sa: IkeSa): void {
   if (sa.state.kind === "Deleting") return sa.close(sa.state.cause);
   if (sa.state.kind === "Rekeyed") return sa.close("rekeyed");
   if (sa.state.kind === "Established") return sa.close("peerUnresponsive");
-  sa.fail({ reason: "PeerUnresponsive", message: `no answer from ${sa.path.remote.address} port ${sa.path.remote.port} in ${sa.connection.retransmission.tries} tries`, by: "us" });
+  sa.fail({
+    reason: "PeerUnresponsive",
+    message: `no answer from ${sa.path.remote.address} port ${sa.path.remote.port} in ${sa.connection.retransmission.tries} tries`,
+    by: "us",
+  });
 }

@@ -28,7 +28,15 @@ export type Effect =
 
 /** Questions that need keys, certificates, roots, revocation data or address pools, none of which a core holds. */
 export type Request =
-  | { ask: "computeAuth"; octets: Bytes; peerHashes: readonly number[]; acceptableCas: readonly Bytes[]; ocspAsked: boolean; ocspResponderHashes: readonly Bytes[]; peerIdentity: PeerIdentity | undefined }
+  | {
+      ask: "computeAuth";
+      octets: Bytes;
+      peerHashes: readonly number[];
+      acceptableCas: readonly Bytes[];
+      ocspAsked: boolean;
+      ocspResponderHashes: readonly Bytes[];
+      peerIdentity: PeerIdentity | undefined;
+    }
   | { ask: "verifyPeer"; credentials: PeerCredentials }
   | { ask: "assignAddress"; identity: PeerIdentity; attributes: readonly ConfigAttribute[] };
 
@@ -90,17 +98,43 @@ export type IkeEvent =
   | MessageTrace
   | { kind: "retransmission"; sa: IkeSaId; messageId: number; attempt: number }
   | { kind: "keys"; initiatorSpi: IkeSpi; responderSpi: IkeSpi; suite: IkeSuite; keys: IkeKeys }
-  | { kind: "established"; sa: IkeSaId; peer: PeerIdentity; evidence: PeerEvidence; suite: IkeSuite; remote: UdpAddress; addresses: readonly ConfigAttribute[]; initiator: boolean }
+  | {
+      kind: "established";
+      sa: IkeSaId;
+      peer: PeerIdentity;
+      evidence: PeerEvidence;
+      suite: IkeSuite;
+      remote: UdpAddress;
+      addresses: readonly ConfigAttribute[];
+      initiator: boolean;
+    }
   | { kind: "failed"; sa: IkeSaId; peer: PeerIdentity | undefined; refusal: IkeRefusal; remote: UdpAddress }
   | { kind: "closed"; sa: IkeSaId; peer: PeerIdentity | undefined; cause: CloseCause }
   | { kind: "ikeRekeyed"; from: IkeSaId; to: IkeSaId; peer: PeerIdentity; byUs: boolean }
-  | { kind: "childInstalled"; sa: IkeSaId; child: ChildSaId; suite: string; inboundSpi: number; outboundSpi: number; replaces: ChildSaId | undefined }
+  | {
+      kind: "childInstalled";
+      sa: IkeSaId;
+      child: ChildSaId;
+      suite: string;
+      inboundSpi: number;
+      outboundSpi: number;
+      replaces: ChildSaId | undefined;
+    }
   | { kind: "childRemoved"; sa: IkeSaId; child: ChildSaId }
   | { kind: "childFailed"; sa: IkeSaId; notify: number; message: string }
   | { kind: "moved"; sa: IkeSaId; remote: UdpAddress }
   | { kind: "dropped"; reason: DropReason; from: UdpAddress; detail: string };
 
-export type CloseCause = "deletedByPeer" | "deletedByUs" | "replacedByNewerSa" | "peerUnresponsive" | "rekeyed" | "lifetimeOver" | "shutdown" | "authenticationFailed" | "protocolError";
+export type CloseCause =
+  | "deletedByPeer"
+  | "deletedByUs"
+  | "replacedByNewerSa"
+  | "peerUnresponsive"
+  | "rekeyed"
+  | "lifetimeOver"
+  | "shutdown"
+  | "authenticationFailed"
+  | "protocolError";
 
 /** Why a datagram was not acted on; each is counted by shells. */
 export type DropReason =

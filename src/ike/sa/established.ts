@@ -2,7 +2,12 @@
 import type { AssignedAddress, PeerIdentity, VerifiedPeer } from "./effects.ts";
 import type { IkeSa } from "./ikeSa.ts";
 
-export function becomeEstablished(sa: IkeSa, peer: PeerIdentity, verified: VerifiedPeer, assigned: AssignedAddress | undefined): void {
+export function becomeEstablished(
+  sa: IkeSa,
+  peer: PeerIdentity,
+  verified: VerifiedPeer,
+  assigned: AssignedAddress | undefined,
+): void {
   sa.state = { kind: "Established", peer, evidence: verified.evidence, assigned };
   sa.timers.delete("halfOpen");
   armLifetime(sa);
@@ -31,7 +36,8 @@ export function armLifetime(sa: IkeSa): void {
   }
   if (connection.dpdInterval > 0) sa.arm("liveness", connection.dpdInterval);
   // Only the side behind the NAT keeps its binding alive (RFC 3948 4).
-  if (sa.nat.local && connection.natKeepaliveInterval > 0 && sa.originalInitiator) sa.arm("keepalive", connection.natKeepaliveInterval);
+  if (sa.nat.local && connection.natKeepaliveInterval > 0 && sa.originalInitiator)
+    sa.arm("keepalive", connection.natKeepaliveInterval);
 }
 
 /** A rekey interval less a random share of it (RFC 7296 2.8: jitter keeps the sides from rekeying at once). */

@@ -14,7 +14,8 @@ export function hashesOf(payloads: readonly Payload[]): number[] {
   const data = findNotify(payloads, NotifyType.SIGNATURE_HASH_ALGORITHMS)?.data;
   if (data === undefined) return [];
   const hashes: number[] = [];
-  for (let at = 0; at + 2 <= data.length && hashes.length < MAX_HASH_ALGORITHMS; at += 2) hashes.push(data.readUInt16BE(at));
+  for (let at = 0; at + 2 <= data.length && hashes.length < MAX_HASH_ALGORITHMS; at += 2)
+    hashes.push(data.readUInt16BE(at));
   return hashes;
 }
 

@@ -13,7 +13,7 @@ import { type IkeHeader, type IkeSpi, NO_SPI, type Payload } from "../codec/mess
 import { Encr, ExchangeType, type NotifyType } from "../codec/numbers.ts";
 import type { Reassembly } from "../crypto/fragments.ts";
 import type { IkeKeys } from "../crypto/kdf.ts";
-import { ivLength, protectFragments, protectedLength, protectMessage, type SenderRole } from "../crypto/protect.ts";
+import { ivLength, protectedLength, protectFragments, protectMessage, type SenderRole } from "../crypto/protect.ts";
 import type { IkeSuite } from "../crypto/suite.ts";
 import type { Connection } from "./connection.ts";
 import type { CloseCause, Effect, IkeRefusal, IkeSaId, PeerIdentity, Request } from "./effects.ts";
@@ -146,7 +146,9 @@ export class IkeSa {
   /** Queues an intent unless the same one already waits. */
   enqueue(intent: Intent): void {
     const same = (other: Intent) =>
-      other.kind === intent.kind && (intent.kind !== "createChild" || (other as typeof intent).replaces === intent.replaces) && (intent.kind !== "deleteChild" || (other as typeof intent).child === intent.child);
+      other.kind === intent.kind &&
+      (intent.kind !== "createChild" || (other as typeof intent).replaces === intent.replaces) &&
+      (intent.kind !== "deleteChild" || (other as typeof intent).child === intent.child);
     if (this.queue.some(same)) return;
     if (this.queue.length < MAX_QUEUE) this.queue.push(intent);
   }
@@ -181,7 +183,10 @@ export class IkeSa {
     if (outgoing.attempts >= this.connection.retransmission.tries) return false;
     outgoing.attempts += 1;
     this.#transmit(outgoing.packets);
-    this.host.emit({ kind: "event", event: { kind: "retransmission", sa: this.id, messageId: outgoing.messageId, attempt: outgoing.attempts } });
+    this.host.emit({
+      kind: "event",
+      event: { kind: "retransmission", sa: this.id, messageId: outgoing.messageId, attempt: outgoing.attempts },
+    });
     this.#armRetransmission(outgoing.attempts);
     return true;
   }
@@ -232,7 +237,10 @@ export class IkeSa {
     this.suite = suite;
     this.keys = keys;
     if (this.host.exportKeys) {
-      this.host.emit({ kind: "event", event: { kind: "keys", initiatorSpi: this.initiatorSpi, responderSpi: this.responderSpi, suite, keys } });
+      this.host.emit({
+        kind: "event",
+        event: { kind: "keys", initiatorSpi: this.initiatorSpi, responderSpi: this.responderSpi, suite, keys },
+      });
     }
   }
 
@@ -288,7 +296,10 @@ export class IkeSa {
   #dismantle(): void {
     // A successor that the peer began and that nobody has moved into goes too.
     const sent = this.outgoing?.sent;
-    const orphan = sent?.kind === "rekeyIke" && sent.collision !== undefined && this.state.kind !== "Rekeyed" ? sent.collision.theirs : undefined;
+    const orphan =
+      sent?.kind === "rekeyIke" && sent.collision !== undefined && this.state.kind !== "Rekeyed"
+        ? sent.collision.theirs
+        : undefined;
     if (orphan !== undefined) this.host.find(orphan)?.close("rekeyed");
     for (const child of [...this.children.values()]) this.removeChild(child);
     this.timers.clear();
@@ -300,7 +311,14 @@ export class IkeSa {
   }
 
   #header(exchangeType: number, messageId: number, response: boolean): IkeHeader {
-    return { initiatorSpi: this.initiatorSpi, responderSpi: this.responderSpi, exchangeType, fromInitiator: this.initiator, response, messageId };
+    return {
+      initiatorSpi: this.initiatorSpi,
+      responderSpi: this.responderSpi,
+      exchangeType,
+      fromInitiator: this.initiator,
+      response,
+      messageId,
+    };
   }
 
   #pack(header: IkeHeader, payloads: readonly Payload[]): readonly Bytes[] {
@@ -308,9 +326,11 @@ export class IkeSa {
       return [encodeMessage(header.response ? header : { ...header, responderSpi: NO_SPI }, payloads)];
     }
     const { suite, keys } = this;
-    if (suite === undefined || keys === undefined) throw new Error("no keys yet: the exchange's state machine is at fault");
+    if (suite === undefined || keys === undefined)
+      throw new Error("no keys yet: the exchange's state machine is at fault");
     const content = encodePayloads(payloads);
-    const limit = this.connection.fragmentSize - (this.path.remote.address.includes(":") ? 48 : 28) - (this.path.natT ? 4 : 0);
+    const limit =
+      this.connection.fragmentSize - (this.path.remote.address.includes(":") ? 48 : 28) - (this.path.natT ? 4 : 0);
     const fits = protectedLength(suite, content.bytes.length) <= limit;
     if (this.connection.fragmentSize === 0 || !this.peerFragments || fits) {
       return [protectMessage(header, content, suite, keys, this.sendingRole, this.#iv(suite))];
@@ -338,7 +358,17 @@ export class IkeSa {
     const { local, remote } = this.path;
     this.host.emit({
       kind: "event",
-      event: { kind: "message", sa: this.id, direction: "sent", header, payloads: payloads.map(describePayload), fragments: packets.length, bytes, local, remote },
+      event: {
+        kind: "message",
+        sa: this.id,
+        direction: "sent",
+        header,
+        payloads: payloads.map(describePayload),
+        fragments: packets.length,
+        bytes,
+        local,
+        remote,
+      },
     });
   }
 

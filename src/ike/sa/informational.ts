@@ -13,17 +13,29 @@ export function sendLiveness(sa: IkeSa): void {
 }
 
 export function sendDeleteChild(sa: IkeSa, intent: Extract<Intent, { kind: "deleteChild" }>): void {
-  sa.sendRequest(ExchangeType.INFORMATIONAL, [{ kind: "D", protocol: Protocol.ESP, spis: [espSpiBytes(intent.inboundSpi)] }], { kind: "deleteChild", child: intent.child });
+  sa.sendRequest(
+    ExchangeType.INFORMATIONAL,
+    [{ kind: "D", protocol: Protocol.ESP, spis: [espSpiBytes(intent.inboundSpi)] }],
+    { kind: "deleteChild", child: intent.child },
+  );
 }
 
 export function sendDeleteIke(sa: IkeSa, intent: Extract<Intent, { kind: "deleteIke" }>): void {
-  sa.sendRequest(ExchangeType.INFORMATIONAL, [{ kind: "D", protocol: Protocol.IKE, spis: [] }], { kind: "deleteIke", cause: intent.cause });
+  sa.sendRequest(ExchangeType.INFORMATIONAL, [{ kind: "D", protocol: Protocol.IKE, spis: [] }], {
+    kind: "deleteIke",
+    cause: intent.cause,
+  });
   if (intent.cause !== "rekeyed") sa.state = { kind: "Deleting", peer: sa.peer, cause: intent.cause };
 }
 
 /** RFC 7296 2.21.2: an initiator that refuses the responder says so in a request of its own. */
-export function tellAuthenticationFailed(sa: IkeSa, intent: Extract<Intent, { kind: "tellAuthenticationFailed" }>): void {
-  sa.sendRequest(ExchangeType.INFORMATIONAL, [notify(NotifyType.AUTHENTICATION_FAILED)], { kind: "tellAuthenticationFailed" });
+export function tellAuthenticationFailed(
+  sa: IkeSa,
+  intent: Extract<Intent, { kind: "tellAuthenticationFailed" }>,
+): void {
+  sa.sendRequest(ExchangeType.INFORMATIONAL, [notify(NotifyType.AUTHENTICATION_FAILED)], {
+    kind: "tellAuthenticationFailed",
+  });
   // One transmission is a courtesy; nothing is kept waiting for a peer that is not trusted.
   sa.fail({ ...intent.refusal, notify: NotifyType.AUTHENTICATION_FAILED });
 }

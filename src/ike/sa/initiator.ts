@@ -1,7 +1,12 @@
 /** The initiator's side of IKE_SA_INIT and IKE_AUTH (RFC 7296 1.2, 2.6, 2.7; TS 33.320 A.1 steps 2-8). */
 import { copyOf } from "../../bytes/bytes.ts";
 import type { UdpAddress } from "../../esp/dataPlane.ts";
-import { certificatePayloads, certificateRequests, receivedCertificates, receivedRequests } from "../auth/certificatePayloads.ts";
+import {
+  certificatePayloads,
+  certificateRequests,
+  receivedCertificates,
+  receivedRequests,
+} from "../auth/certificatePayloads.ts";
 import { identityOf } from "../auth/identity.ts";
 import { type ConfigAttribute, find, findNotify, type IkeHeader, type Payload } from "../codec/message.ts";
 import { CfgAttribute, CfgType, ExchangeType, FIRST_STATUS_NOTIFY, NotifyType } from "../codec/numbers.ts";
@@ -24,7 +29,10 @@ type In<K extends IkeSaState["kind"]> = Extract<IkeSaState, { kind: K }>;
 const MAX_INIT_RESTARTS = 5;
 
 /** Sends the first IKE_SA_INIT request, or the same one again with a cookie or another group. */
-export function sendInit(sa: IkeSa, attempt: { group?: number; cookie?: Buffer; nonceI?: Buffer; restarts?: number } = {}): void {
+export function sendInit(
+  sa: IkeSa,
+  attempt: { group?: number; cookie?: Buffer; nonceI?: Buffer; restarts?: number } = {},
+): void {
   const { connection } = sa;
   const group = attempt.group ?? connection.ikeProposals[0]!.groups[0]!;
   const previous = sa.state.kind === "ExpectInitResponse" && sa.state.ke.group === group ? sa.state.ke : undefined;
@@ -46,21 +54,36 @@ export function sendInit(sa: IkeSa, attempt: { group?: number; cookie?: Buffer; 
   sa.state = { kind: "ExpectInitResponse", ke, nonceI, request: request!, cookie, restarts: attempt.restarts ?? 0 };
 }
 
-export function onInitResponse(sa: IkeSa, state: In<"ExpectInitResponse">, header: IkeHeader, payloads: readonly Payload[], packet: Buffer): void {
+export function onInitResponse(
+  sa: IkeSa,
+  state: In<"ExpectInitResponse">,
+  header: IkeHeader,
+  payloads: readonly Payload[],
+  packet: Buffer,
+): void {
   const restart = restartAsked(sa, state, payloads);
   if (restart === "refused") return;
   if (restart !== undefined) return sendInit(sa, restart);
   const refused = errorNotify(payloads);
-  if (refused !== undefined) return fail(sa, { reason: "PeerRefused", message: `the responder answered IKE_SA_INIT with ${notifyText(refused)}`, notify: refused });
+  if (refused !== undefined)
+    return fail(sa, {
+      reason: "PeerRefused",
+      message: `the responder answered IKE_SA_INIT with ${notifyText(refused)}`,
+      notify: refused,
+    });
 
   const saPayload = find(payloads, "SA");
   const ke = find(payloads, "KE");
   const nonce = find(payloads, "Nonce");
   if (saPayload === undefined || ke === undefined || nonce === undefined) {
-    return fail(sa, { reason: "MissingPayload", message: "the IKE_SA_INIT response lacks SA, KE or Nonce (RFC 7296 1.2)" });
+    return fail(sa, {
+      reason: "MissingPayload",
+      message: "the IKE_SA_INIT response lacks SA, KE or Nonce (RFC 7296 1.2)",
+    });
   }
   // One proposal, and one that we offered: anything else is a downgrade or a fault (RFC 7296 3.3.6).
-  const chosen = saPayload.proposals.length === 1 ? chooseIke(sa.connection.ikeProposals, saPayload.proposals) : undefined;
+  const chosen =
+    saPayload.proposals.length === 1 ? chooseIke(sa.connection.ikeProposals, saPayload.proposals) : undefined;
   if (chosen === undefined || chosen.suite.group !== ke.group || ke.group !== state.ke.group) {
     return fail(sa, { reason: "ProposalNotOffered", message: "the responder chose algorithms that were not offered" });
   }
@@ -75,7 +98,16 @@ export function onInitResponse(sa: IkeSa, state: In<"ExpectInitResponse">, heade
   sa.responderSpi = header.responderSpi;
   detectNat(sa, payloads);
   const init = { request: state.request, response: copyOf(packet), nonceI: state.nonceI, nonceR: copyOf(nonce.data) };
-  sa.useKeys(chosen.suite, deriveIkeKeys(chosen.suite, { nonceI: init.nonceI, nonceR: init.nonceR, sharedSecret, spiI: sa.initiatorSpi, spiR: sa.responderSpi }));
+  sa.useKeys(
+    chosen.suite,
+    deriveIkeKeys(chosen.suite, {
+      nonceI: init.nonceI,
+      nonceR: init.nonceR,
+      sharedSecret,
+      spiI: sa.initiatorSpi,
+      spiR: sa.responderSpi,
+    }),
+  );
   notePeerAbilities(sa, payloads);
   if (sa.nat.local || sa.nat.remote) moveToNatPort(sa);
   const { idType, idData: data } = sa.connection.identity;
@@ -118,14 +150,29 @@ export function onAuthResponse(sa: IkeSa, state: In<"ExpectAuthResponse">, paylo
   const auth = find(payloads, "AUTH");
   if (id === undefined || auth === undefined) {
     const refused = errorNotify(payloads);
-    if (refused !== undefined) return fail(sa, { reason: "PeerRefused", message: `the responder answered IKE_AUTH with ${notifyText(refused)}`, notify: refused });
-    return refusePeer(sa, { reason: "MissingPayload", message: "the IKE_AUTH response lacks IDr or AUTH (RFC 7296 1.2)", by: "us" });
+    if (refused !== undefined)
+      return fail(sa, {
+        reason: "PeerRefused",
+        message: `the responder answered IKE_AUTH with ${notifyText(refused)}`,
+        notify: refused,
+      });
+    return refusePeer(sa, {
+      reason: "MissingPayload",
+      message: "the IKE_AUTH response lacks IDr or AUTH (RFC 7296 1.2)",
+      by: "us",
+    });
   }
   const { init } = state;
   const octets = authOctets(init.response, init.nonceI, sa.suite!.prf, sa.keys!.pr, idBody(id));
   const received = receivedCertificates(payloads);
   const peer = identityOf(id);
-  sa.state = { kind: "AwaitResponderVerdict", response: payloads, childSpi: state.childSpi, peer, nonces: { nonceI: init.nonceI, nonceR: init.nonceR } };
+  sa.state = {
+    kind: "AwaitResponderVerdict",
+    response: payloads,
+    childSpi: state.childSpi,
+    peer,
+    nonces: { nonceI: init.nonceI, nonceR: init.nonceR },
+  };
   sa.arm("halfOpen", AUTH_LIMIT);
   sa.ask({
     ask: "verifyPeer",
@@ -146,17 +193,28 @@ export function onAuthResponse(sa: IkeSa, state: In<"ExpectAuthResponse">, paylo
 export function onResponderVerified(sa: IkeSa, state: In<"AwaitResponderVerdict">, verified: VerifiedPeer): void {
   sa.timers.delete("halfOpen");
   const reply = find(state.response, "CP");
-  const attributes = reply?.cfgType === CfgType.REPLY ? reply.attributes.map((a) => ({ type: a.type, value: copyOf(a.value) })) : [];
+  const attributes =
+    reply?.cfgType === CfgType.REPLY ? reply.attributes.map((a) => ({ type: a.type, value: copyOf(a.value) })) : [];
   const asked = sa.connection.requestAttributes;
   const addressMissing =
     (asked.includes(CfgAttribute.INTERNAL_IP4_ADDRESS) || asked.includes(CfgAttribute.INTERNAL_IP6_ADDRESS)) &&
-    !attributes.some((a) => a.type === CfgAttribute.INTERNAL_IP4_ADDRESS || a.type === CfgAttribute.INTERNAL_IP6_ADDRESS);
+    !attributes.some(
+      (a) => a.type === CfgAttribute.INTERNAL_IP4_ADDRESS || a.type === CfgAttribute.INTERNAL_IP6_ADDRESS,
+    );
   becomeEstablished(sa, state.peer, verified, { attributes, selectors: [] });
   const child = completeChild(sa, state.response, state.childSpi, state.nonces, undefined, undefined);
   if (child.kind === "failed" || addressMissing) {
     // A tunnel that carries nothing is no use to a device: it lets go at once and says why.
     const message = child.kind === "failed" ? child.message : "the responder assigned no address";
-    sa.host.emit({ kind: "event", event: { kind: "childFailed", sa: sa.id, notify: child.kind === "failed" ? child.notify : NotifyType.INTERNAL_ADDRESS_FAILURE, message } });
+    sa.host.emit({
+      kind: "event",
+      event: {
+        kind: "childFailed",
+        sa: sa.id,
+        notify: child.kind === "failed" ? child.notify : NotifyType.INTERNAL_ADDRESS_FAILURE,
+        message,
+      },
+    });
     sa.enqueue({ kind: "deleteIke", cause: "protocolError" });
   }
 }
@@ -167,13 +225,20 @@ export function refusePeer(sa: IkeSa, refusal: IkeRefusal): void {
   sa.enqueue({ kind: "tellAuthenticationFailed", refusal });
 }
 
-function restartAsked(sa: IkeSa, state: In<"ExpectInitResponse">, payloads: readonly Payload[]): Parameters<typeof sendInit>[1] | "refused" | undefined {
+function restartAsked(
+  sa: IkeSa,
+  state: In<"ExpectInitResponse">,
+  payloads: readonly Payload[],
+): Parameters<typeof sendInit>[1] | "refused" | undefined {
   const cookie = findNotify(payloads, NotifyType.COOKIE);
   const otherGroup = findNotify(payloads, NotifyType.INVALID_KE_PAYLOAD);
   if (cookie === undefined && otherGroup === undefined) return undefined;
   const restarts = state.restarts + 1;
   if (restarts > MAX_INIT_RESTARTS) {
-    fail(sa, { reason: "NoAgreement", message: `the responder asked for another IKE_SA_INIT more than ${MAX_INIT_RESTARTS} times` });
+    fail(sa, {
+      reason: "NoAgreement",
+      message: `the responder asked for another IKE_SA_INIT more than ${MAX_INIT_RESTARTS} times`,
+    });
     return "refused";
   }
   if (cookie !== undefined) {
@@ -183,7 +248,11 @@ function restartAsked(sa: IkeSa, state: In<"ExpectInitResponse">, payloads: read
   const group = otherGroup!.data.length === 2 ? otherGroup!.data.readUInt16BE() : 0;
   // Only a group that we offered, and not the one just refused: else this is a downgrade (RFC 7296 1.2, 2.7).
   if (group === state.ke.group || !offersGroup(sa.connection.ikeProposals, group)) {
-    fail(sa, { reason: "GroupNotOffered", message: `the responder asked for key exchange group ${group}, which was not offered`, notify: NotifyType.INVALID_KE_PAYLOAD });
+    fail(sa, {
+      reason: "GroupNotOffered",
+      message: `the responder asked for key exchange group ${group}, which was not offered`,
+      notify: NotifyType.INVALID_KE_PAYLOAD,
+    });
     return "refused";
   }
   return { group, nonceI: state.nonceI, restarts, ...(state.cookie === undefined ? {} : { cookie: state.cookie }) };
@@ -208,7 +277,12 @@ export function fragmentationPayloads(sa: IkeSa): Payload[] {
 
 function moveToNatPort(sa: IkeSa): void {
   const at = (address: UdpAddress, port: number): UdpAddress => ({ address: address.address, port });
-  sa.path = { ...sa.path, local: at(sa.path.local, sa.path.natPorts.local), remote: at(sa.path.remote, sa.path.natPorts.remote), natT: true };
+  sa.path = {
+    ...sa.path,
+    local: at(sa.path.local, sa.path.natPorts.local),
+    remote: at(sa.path.remote, sa.path.natPorts.remote),
+    natT: true,
+  };
 }
 
 function errorNotify(payloads: readonly Payload[]): number | undefined {

@@ -42,7 +42,14 @@ function intersection(a: TrafficSelector, b: TrafficSelector): TrafficSelector |
   const startAddress = later(a.startAddress, b.startAddress);
   const endAddress = earlier(a.endAddress, b.endAddress);
   if (startPort > endPort || compareBytes(startAddress, endAddress) > 0) return undefined;
-  return { type: a.type, protocol: a.protocol === 0 ? b.protocol : a.protocol, startPort, endPort, startAddress, endAddress };
+  return {
+    type: a.type,
+    protocol: a.protocol === 0 ? b.protocol : a.protocol,
+    startPort,
+    endPort,
+    startAddress,
+    endAddress,
+  };
 }
 
 function later(a: Bytes, b: Bytes): Bytes {

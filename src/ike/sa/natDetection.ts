@@ -12,15 +12,25 @@ export function natDetectionHash(initiatorSpi: IkeSpi, responderSpi: IkeSpi, at:
   const port = Buffer.allocUnsafe(2);
   port.writeUInt16BE(at.port);
   const address = parseIp(at.address) ?? Buffer.alloc(4);
-  return createHash("sha1").update(spiToBytes(initiatorSpi)).update(spiToBytes(responderSpi)).update(address).update(port).digest();
+  return createHash("sha1")
+    .update(spiToBytes(initiatorSpi))
+    .update(spiToBytes(responderSpi))
+    .update(address)
+    .update(port)
+    .digest();
 }
 
 /** The two notifies of our IKE_SA_INIT message. A random source hash makes the peer see a NAT where we need one. */
 export function natDetectionPayloads(sa: IkeSa): Payload[] {
   const { local, remote } = sa.path;
-  const source = sa.connection.forceUdpEncapsulation ? sa.host.random.bytes(20) : natDetectionHash(sa.initiatorSpi, sa.responderSpi, local);
+  const source = sa.connection.forceUdpEncapsulation
+    ? sa.host.random.bytes(20)
+    : natDetectionHash(sa.initiatorSpi, sa.responderSpi, local);
   const destination = natDetectionHash(sa.initiatorSpi, sa.responderSpi, remote);
-  return [notify(NotifyType.NAT_DETECTION_SOURCE_IP, source), notify(NotifyType.NAT_DETECTION_DESTINATION_IP, destination)];
+  return [
+    notify(NotifyType.NAT_DETECTION_SOURCE_IP, source),
+    notify(NotifyType.NAT_DETECTION_DESTINATION_IP, destination),
+  ];
 }
 
 /** Notes from the peer's notifies which side stands behind a NAT; absent notifies mean that the peer knows no NAT-T. */
@@ -28,7 +38,10 @@ export function detectNat(sa: IkeSa, payloads: readonly Payload[]): void {
   const sources = payloads.filter((p) => p.kind === "N" && p.type === NotifyType.NAT_DETECTION_SOURCE_IP);
   const destinations = payloads.filter((p) => p.kind === "N" && p.type === NotifyType.NAT_DETECTION_DESTINATION_IP);
   if (sources.length === 0 || destinations.length === 0) return;
-  const carries = (list: readonly Payload[], hash: Bytes) => list.some((p) => p.kind === "N" && sameBytes(p.data, hash));
+  const carries = (list: readonly Payload[], hash: Bytes) =>
+    list.some((p) => p.kind === "N" && sameBytes(p.data, hash));
   sa.nat.remote = !carries(sources, natDetectionHash(sa.initiatorSpi, sa.responderSpi, sa.path.remote));
-  sa.nat.local = sa.connection.forceUdpEncapsulation || !carries(destinations, natDetectionHash(sa.initiatorSpi, sa.responderSpi, sa.path.local));
+  sa.nat.local =
+    sa.connection.forceUdpEncapsulation ||
+    !carries(destinations, natDetectionHash(sa.initiatorSpi, sa.responderSpi, sa.path.local));
 }

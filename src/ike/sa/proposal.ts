@@ -47,12 +47,14 @@ export interface ProposalPolicy {
 export function parseIkeProposal(text: string, policy: ProposalPolicy = { allowWeak: false }): IkeProposal {
   const parts = tokens(text, policy);
   if (parts.encr.length === 0) throw new ProposalSyntaxError(`IKE proposal "${text}" names no cipher`);
-  if (parts.groups.length === 0) throw new ProposalSyntaxError(`IKE proposal "${text}" names no key exchange group, e.g. x25519 or modp2048`);
+  if (parts.groups.length === 0)
+    throw new ProposalSyntaxError(`IKE proposal "${text}" names no key exchange group, e.g. x25519 or modp2048`);
   if (parts.esn.length > 0) throw new ProposalSyntaxError(`IKE proposal "${text}": esn belongs to ESP`);
   const aead = requireOneKind(text, parts);
   // As strongSwan does: where no PRF is named, the integrity algorithm's hash serves as one.
   const prf = parts.prf.length > 0 ? parts.prf : parts.integ.map((id) => PRF_OF_INTEG.get(id)!);
-  if (prf.length === 0) throw new ProposalSyntaxError(`IKE proposal "${text}" needs a PRF beside an AEAD cipher, e.g. prfsha256`);
+  if (prf.length === 0)
+    throw new ProposalSyntaxError(`IKE proposal "${text}" needs a PRF beside an AEAD cipher, e.g. prfsha256`);
   return { text, encr: parts.encr, integ: aead ? [] : parts.integ, prf, groups: parts.groups };
 }
 
@@ -135,7 +137,11 @@ export interface ChosenEsp {
  * Chooses an ESP suite from an offer, by our preference; undefined means NO_PROPOSAL_CHOSEN.
  * `withGroup` is false in IKE_AUTH, where Diffie-Hellman transforms mean nothing.
  */
-export function chooseEsp(ours: readonly EspProposal[], offered: readonly Proposal[], withGroup: boolean): Chosen<ChosenEsp> | undefined {
+export function chooseEsp(
+  ours: readonly EspProposal[],
+  offered: readonly Proposal[],
+  withGroup: boolean,
+): Chosen<ChosenEsp> | undefined {
   for (const own of ours) {
     for (const proposal of offered) {
       if (proposal.protocol !== Protocol.ESP || proposal.spi.length !== 4) continue;
@@ -177,10 +183,14 @@ function tokens(text: string, policy: ProposalPolicy): Parts {
   for (const token of text.toLowerCase().split("-")) {
     const entry = KEYWORDS.get(token);
     if (entry === undefined) {
-      throw new ProposalSyntaxError(`"${token}" in proposal "${text}" is no algorithm known here; known are ${[...KEYWORDS.keys()].join(", ")}`);
+      throw new ProposalSyntaxError(
+        `"${token}" in proposal "${text}" is no algorithm known here; known are ${[...KEYWORDS.keys()].join(", ")}`,
+      );
     }
     if (entry.weak === true && !policy.allowWeak) {
-      throw new ProposalSyntaxError(`"${token}" in proposal "${text}" is too weak for today; set allowWeakAlgorithms to accept it for old devices`);
+      throw new ProposalSyntaxError(
+        `"${token}" in proposal "${text}" is too weak for today; set allowWeakAlgorithms to accept it for old devices`,
+      );
     }
     if (entry.encr !== undefined) parts.encr.push(entry.encr);
     if (entry.integ !== undefined) parts.integ.push(entry.integ);
@@ -194,9 +204,12 @@ function tokens(text: string, policy: ProposalPolicy): Parts {
 /** True for AEAD ciphers; a proposal that mixes them with others cannot say which of them need integrity (RFC 5282 8). */
 function requireOneKind(text: string, parts: Parts): boolean {
   const aead = parts.encr.filter((entry) => entry.id === Encr.AES_GCM_16).length;
-  if (aead > 0 && aead < parts.encr.length) throw new ProposalSyntaxError(`proposal "${text}" mixes AEAD and other ciphers; write two proposals`);
-  if (aead > 0 && parts.integ.length > 0 && parts.prf.length > 0) throw new ProposalSyntaxError(`proposal "${text}": an AEAD cipher takes no integrity algorithm`);
-  if (aead === 0 && parts.integ.length === 0) throw new ProposalSyntaxError(`proposal "${text}" needs an integrity algorithm, e.g. sha256`);
+  if (aead > 0 && aead < parts.encr.length)
+    throw new ProposalSyntaxError(`proposal "${text}" mixes AEAD and other ciphers; write two proposals`);
+  if (aead > 0 && parts.integ.length > 0 && parts.prf.length > 0)
+    throw new ProposalSyntaxError(`proposal "${text}": an AEAD cipher takes no integrity algorithm`);
+  if (aead === 0 && parts.integ.length === 0)
+    throw new ProposalSyntaxError(`proposal "${text}" needs an integrity algorithm, e.g. sha256`);
   return aead > 0;
 }
 
@@ -227,7 +240,11 @@ function chooseCipher(ours: readonly Cipher[], offered: readonly Transform[]): C
   return ours.find((own) => offered.some((other) => other.id === own.id && (other.keyLength ?? 0) === own.keyLength));
 }
 
-function chooseInteg(ours: readonly number[], offered: readonly number[], encr: Cipher | undefined): number | undefined {
+function chooseInteg(
+  ours: readonly number[],
+  offered: readonly number[],
+  encr: Cipher | undefined,
+): number | undefined {
   if (encr?.id !== Encr.AES_GCM_16) return first(ours, offered);
   return offered.length === 0 || offered.includes(Integ.NONE) ? Integ.NONE : undefined;
 }
@@ -248,7 +265,9 @@ function ciphers(encr: readonly Cipher[]): Transform[] {
 }
 
 function cipher(entry: Cipher): Transform {
-  return entry.keyLength === 0 ? { type: TransformType.ENCR, id: entry.id } : { type: TransformType.ENCR, id: entry.id, keyLength: entry.keyLength };
+  return entry.keyLength === 0
+    ? { type: TransformType.ENCR, id: entry.id }
+    : { type: TransformType.ENCR, id: entry.id, keyLength: entry.keyLength };
 }
 
 function espSuite(encr: Cipher, integ: number, esn: number): EspSuite | undefined {
@@ -321,4 +340,3 @@ const KEYWORDS = new Map<string, Keyword>([
   ["esn", { esn: Esn.yes }],
   ["noesn", { esn: Esn.no }],
 ]);
-

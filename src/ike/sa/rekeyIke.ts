@@ -29,7 +29,13 @@ export function sendRekeyIke(sa: IkeSa, intent: Extract<Intent, { kind: "rekeyIk
     { kind: "Nonce", data: nonceI },
     { kind: "KE", group, data: ke.publicValue },
   ];
-  sa.sendRequest(ExchangeType.CREATE_CHILD_SA, payloads, { kind: "rekeyIke", ke, nonceI, ownSpi, collision: undefined });
+  sa.sendRequest(ExchangeType.CREATE_CHILD_SA, payloads, {
+    kind: "rekeyIke",
+    ke,
+    nonceI,
+    ownSpi,
+    collision: undefined,
+  });
 }
 
 /** True if a CREATE_CHILD_SA request concerns the IKE SA: its proposals are for IKE. */
@@ -41,12 +47,15 @@ export function onRekeyIkeRequest(sa: IkeSa, state: Established, payloads: reado
   const offer = find(payloads, "SA");
   const nonce = find(payloads, "Nonce");
   const theirKe = find(payloads, "KE");
-  if (offer === undefined || nonce === undefined || theirKe === undefined) return void sa.sendResponse([notify(NotifyType.INVALID_SYNTAX)]);
+  if (offer === undefined || nonce === undefined || theirKe === undefined)
+    return void sa.sendResponse([notify(NotifyType.INVALID_SYNTAX)]);
   // RFC 7296 2.25.2: busy with a CHILD SA's exchange or already going.
   const busy = sa.outgoing?.sent.kind;
-  if (busy === "createChild" || busy === "deleteChild" || busy === "deleteIke") return void sa.sendResponse([notify(NotifyType.TEMPORARY_FAILURE)]);
+  if (busy === "createChild" || busy === "deleteChild" || busy === "deleteIke")
+    return void sa.sendResponse([notify(NotifyType.TEMPORARY_FAILURE)]);
   const chosen = chooseIke(sa.connection.ikeProposals, offer.proposals);
-  if (chosen === undefined || chosen.peerSpi.length !== 8) return void sa.sendResponse([notify(NotifyType.NO_PROPOSAL_CHOSEN)]);
+  if (chosen === undefined || chosen.peerSpi.length !== 8)
+    return void sa.sendResponse([notify(NotifyType.NO_PROPOSAL_CHOSEN)]);
   if (theirKe.group !== chosen.suite.group) {
     const data = Buffer.alloc(2);
     data.writeUInt16BE(chosen.suite.group);
@@ -64,11 +73,22 @@ export function onRekeyIkeRequest(sa: IkeSa, state: Established, payloads: reado
   const nonceI = copyOf(nonce.data);
   const nonceR = sa.nonce();
   sa.sendResponse([
-    { kind: "SA", proposals: [{ number: chosen.number, protocol: 1, spi: spiToBytes(ownSpi), transforms: chosen.transforms }] },
+    {
+      kind: "SA",
+      proposals: [{ number: chosen.number, protocol: 1, spi: spiToBytes(ownSpi), transforms: chosen.transforms }],
+    },
     { kind: "Nonce", data: nonceR },
     { kind: "KE", group: chosen.suite.group, data: ke.publicValue },
   ]);
-  const successor = makeSuccessor(sa, state, { initiator: false, initiatorSpi: spiFromBytes(chosen.peerSpi), responderSpi: ownSpi, suite: chosen.suite, nonceI, nonceR, sharedSecret });
+  const successor = makeSuccessor(sa, state, {
+    initiator: false,
+    initiatorSpi: spiFromBytes(chosen.peerSpi),
+    responderSpi: ownSpi,
+    suite: chosen.suite,
+    nonceI,
+    nonceR,
+    sharedSecret,
+  });
   const ours = sa.outgoing?.sent;
   if (ours?.kind === "rekeyIke") {
     ours.collision = { theirs: successor.id, lowestNonce: lower(nonceI, nonceR) };
@@ -85,7 +105,14 @@ export function onRekeyIkeResponse(sa: IkeSa, sent: SentRekey, state: Establishe
   const nonce = find(payloads, "Nonce");
   const theirKe = find(payloads, "KE");
   const chosen = answer?.proposals.length === 1 ? chooseIke(sa.connection.ikeProposals, answer.proposals) : undefined;
-  if (chosen === undefined || nonce === undefined || theirKe === undefined || chosen.peerSpi.length !== 8 || chosen.suite.group !== sent.ke.group || theirKe.group !== sent.ke.group) {
+  if (
+    chosen === undefined ||
+    nonce === undefined ||
+    theirKe === undefined ||
+    chosen.peerSpi.length !== 8 ||
+    chosen.suite.group !== sent.ke.group ||
+    theirKe.group !== sent.ke.group
+  ) {
     // The peer's own rekeying, which crossed ours, went through: that one counts.
     if (theirs !== undefined) return handOverToTheirs(sa, state, theirs);
     return retryLater(sa, sent, payloads);
@@ -109,7 +136,8 @@ export function onRekeyIkeResponse(sa: IkeSa, sent: SentRekey, state: Establishe
     nonceR,
     sharedSecret,
   });
-  const oursIsLowest = sent.collision !== undefined && compareBytes(lower(sent.nonceI, nonceR), sent.collision.lowestNonce) < 0;
+  const oursIsLowest =
+    sent.collision !== undefined && compareBytes(lower(sent.nonceI, nonceR), sent.collision.lowestNonce) < 0;
   if (theirs !== undefined && oursIsLowest) {
     successor.enqueue({ kind: "deleteIke", cause: "rekeyed" });
     sa.host.poke(successor);
@@ -156,7 +184,14 @@ function makeSuccessor(sa: IkeSa, state: Established, init: SuccessorInit): IkeS
   successor.peerHashes = sa.peerHashes;
   const { nonceI, nonceR, sharedSecret, initiatorSpi: spiI, responderSpi: spiR } = init;
   // SKEYSEED comes from the old SK_d under the old PRF (RFC 7296 2.18).
-  const keys = deriveIkeKeys(init.suite, { nonceI, nonceR, sharedSecret, spiI, spiR, previous: { prf: sa.suite!.prf, d: sa.keys!.d } });
+  const keys = deriveIkeKeys(init.suite, {
+    nonceI,
+    nonceR,
+    sharedSecret,
+    spiI,
+    spiR,
+    previous: { prf: sa.suite!.prf, d: sa.keys!.d },
+  });
   successor.useKeys(init.suite, keys);
   return successor;
 }
@@ -165,7 +200,8 @@ function makeSuccessor(sa: IkeSa, state: Established, init: SuccessorInit): IkeS
 function handOver(sa: IkeSa, state: Established, successor: IkeSa, byUs: boolean): void {
   for (const [id, child] of sa.children) successor.children.set(id, child);
   sa.children.clear();
-  for (const intent of sa.queue) if (intent.kind === "createChild" || intent.kind === "deleteChild") successor.enqueue(intent);
+  for (const intent of sa.queue)
+    if (intent.kind === "createChild" || intent.kind === "deleteChild") successor.enqueue(intent);
   sa.queue = sa.queue.filter((intent) => intent.kind === "deleteIke");
   sa.timers.clear();
   sa.state = { kind: "Rekeyed", peer: state.peer, successor: successor.id };
@@ -198,7 +234,15 @@ function retryLater(sa: IkeSa, sent: SentRekey, payloads: readonly Payload[]): v
     return;
   }
   const error = payloads.find((p): p is NotifyPayload => p.kind === "N");
-  sa.host.emit({ kind: "event", event: { kind: "childFailed", sa: sa.id, notify: error?.type ?? 0, message: "the peer refused to rekey the IKE SA" } });
+  sa.host.emit({
+    kind: "event",
+    event: {
+      kind: "childFailed",
+      sa: sa.id,
+      notify: error?.type ?? 0,
+      message: "the peer refused to rekey the IKE SA",
+    },
+  });
   sa.retries += 1;
   if (sa.retries <= MAX_RETRIES) sa.arm("retryRekeyIke", RETRY_AFTER * sa.retries);
 }

@@ -38,7 +38,18 @@ export function answerInit(sa: IkeSa, init: AcceptedInit): void {
   detectNat(sa, init.payloads);
   notePeerAbilities(sa, init.payloads);
   sa.suite = init.suite;
-  const chosen = offerIke([{ text: "", encr: [init.suite.encr], integ: init.suite.integ === 0 ? [] : [init.suite.integ], prf: [init.suite.prf], groups: [init.suite.group] }], Buffer.alloc(0));
+  const chosen = offerIke(
+    [
+      {
+        text: "",
+        encr: [init.suite.encr],
+        integ: init.suite.integ === 0 ? [] : [init.suite.integ],
+        prf: [init.suite.prf],
+        groups: [init.suite.group],
+      },
+    ],
+    Buffer.alloc(0),
+  );
   const payloads: Payload[] = [
     { kind: "SA", proposals: [{ ...chosen[0]!, number: init.proposalNumber }] },
     { kind: "KE", group: init.suite.group, data: ke.publicValue },
@@ -65,7 +76,10 @@ export function deriveKeysLate(sa: IkeSa, state: In<"ExpectAuthRequest">): boole
   try {
     const sharedSecret = state.ke.computeShared(state.peerPublic);
     const { nonceI, nonceR } = state.init;
-    sa.useKeys(sa.suite!, deriveIkeKeys(sa.suite!, { nonceI, nonceR, sharedSecret, spiI: sa.initiatorSpi, spiR: sa.responderSpi }));
+    sa.useKeys(
+      sa.suite!,
+      deriveIkeKeys(sa.suite!, { nonceI, nonceR, sharedSecret, spiI: sa.initiatorSpi, spiR: sa.responderSpi }),
+    );
     return true;
   } catch (error) {
     if (!(error instanceof BadKeyExchangeError)) throw error;
@@ -77,15 +91,33 @@ export function deriveKeysLate(sa: IkeSa, state: In<"ExpectAuthRequest">): boole
 export function onAuthRequest(sa: IkeSa, state: In<"ExpectAuthRequest">, payloads: readonly Payload[]): void {
   const id = find(payloads, "IDi");
   const auth = find(payloads, "AUTH");
-  if (id === undefined) return refuse(sa, NotifyType.INVALID_SYNTAX, { reason: "MissingPayload", message: "the IKE_AUTH request lacks IDi (RFC 7296 1.2)" });
+  if (id === undefined)
+    return refuse(sa, NotifyType.INVALID_SYNTAX, {
+      reason: "MissingPayload",
+      message: "the IKE_AUTH request lacks IDi (RFC 7296 1.2)",
+    });
   const peer = identityOf(id);
-  if (auth === undefined) return refuse(sa, NotifyType.AUTHENTICATION_FAILED, { reason: "EapNotOffered", message: `${peer.text} sent no AUTH: it wants EAP, which is not configured` });
+  if (auth === undefined)
+    return refuse(sa, NotifyType.AUTHENTICATION_FAILED, {
+      reason: "EapNotOffered",
+      message: `${peer.text} sent no AUTH: it wants EAP, which is not configured`,
+    });
   const received = receivedCertificates(payloads);
   if (received.certificates.length === 0) {
-    return refuse(sa, NotifyType.AUTHENTICATION_FAILED, { reason: "NoCertificate", message: `${peer.text} sent no X.509 certificate (TS 33.320 7.2.2-1)` });
+    return refuse(sa, NotifyType.AUTHENTICATION_FAILED, {
+      reason: "NoCertificate",
+      message: `${peer.text} sent no X.509 certificate (TS 33.320 7.2.2-1)`,
+    });
   }
-  if (find(payloads, "SA") === undefined || find(payloads, "TSi") === undefined || find(payloads, "TSr") === undefined) {
-    return refuse(sa, NotifyType.INVALID_SYNTAX, { reason: "MissingPayload", message: "the IKE_AUTH request lacks SA, TSi or TSr (RFC 7296 1.2)" });
+  if (
+    find(payloads, "SA") === undefined ||
+    find(payloads, "TSi") === undefined ||
+    find(payloads, "TSr") === undefined
+  ) {
+    return refuse(sa, NotifyType.INVALID_SYNTAX, {
+      reason: "MissingPayload",
+      message: "the IKE_AUTH request lacks SA, TSi or TSr (RFC 7296 1.2)",
+    });
   }
   noteLateCertificateRequests(sa, payloads);
   const octets = authOctets(state.init.request, state.init.nonceR, sa.suite!.prf, sa.keys!.pi, idBody(id));
@@ -128,12 +160,26 @@ export function onOwnAuth(sa: IkeSa, state: In<"AwaitResponderAuth">, auth: OwnA
   const asked = find(state.request, "CP");
   if (asked?.cfgType !== CfgType.REQUEST) {
     if (sa.connection.requireConfigRequest) {
-      return refuse(sa, NotifyType.FAILED_CP_REQUIRED, { reason: "NoAddressRequested", message: `${state.peer.text} asked for no address, which this gateway requires` });
+      return refuse(sa, NotifyType.FAILED_CP_REQUIRED, {
+        reason: "NoAddressRequested",
+        message: `${state.peer.text} asked for no address, which this gateway requires`,
+      });
     }
     return complete(sa, { ...state, kind: "AwaitAddress", auth }, undefined);
   }
-  sa.state = { kind: "AwaitAddress", init: state.init, request: state.request, peer: state.peer, verified: state.verified, auth };
-  sa.ask({ ask: "assignAddress", identity: state.peer, attributes: asked.attributes.map((a) => ({ type: a.type, value: copyOf(a.value) })) });
+  sa.state = {
+    kind: "AwaitAddress",
+    init: state.init,
+    request: state.request,
+    peer: state.peer,
+    verified: state.verified,
+    auth,
+  };
+  sa.ask({
+    ask: "assignAddress",
+    identity: state.peer,
+    attributes: asked.attributes.map((a) => ({ type: a.type, value: copyOf(a.value) })),
+  });
 }
 
 /** Without an address the IKE SA stands but carries no CHILD SA (RFC 7296 3.15.4). */
@@ -142,7 +188,11 @@ export function onAddress(sa: IkeSa, state: In<"AwaitAddress">, assigned: Assign
 }
 
 /** Refuses the peer: tells it the notify and nothing else, and forgets it (RFC 7296 2.21.2). */
-export function refuse(sa: IkeSa, type: (typeof NotifyType)[keyof typeof NotifyType], refusal: { reason: string; message: string; evidence?: Record<string, unknown> }): void {
+export function refuse(
+  sa: IkeSa,
+  type: (typeof NotifyType)[keyof typeof NotifyType],
+  refusal: { reason: string; message: string; evidence?: Record<string, unknown> },
+): void {
   sa.sendResponse([notify(type)]);
   const full: IkeRefusal = { ...refusal, by: "us", notify: type };
   sa.fail(full);
@@ -163,7 +213,14 @@ function complete(sa: IkeSa, state: In<"AwaitAddress">, assigned: AssignedAddres
     return;
   }
   if (assigned !== undefined) payloads.push({ kind: "CP", cfgType: CfgType.REPLY, attributes: assigned.attributes });
-  const answer = answerChild(sa, state.request, nonces, assigned?.selectors ?? sa.connection.remoteSelectors, undefined, undefined);
+  const answer = answerChild(
+    sa,
+    state.request,
+    nonces,
+    assigned?.selectors ?? sa.connection.remoteSelectors,
+    undefined,
+    undefined,
+  );
   sa.sendResponse([...payloads, ...answer.payloads]);
   becomeEstablished(sa, state.peer, state.verified, assigned);
   answer.install?.();

@@ -8,7 +8,15 @@ import type { TrafficSelector } from "../../esp/selector.ts";
 import type { PeerEvidence } from "../../tre/trustedEnvironment.ts";
 import type { Payload } from "../codec/message.ts";
 import type { KeyExchange } from "../crypto/dh.ts";
-import type { AssignedAddress, CloseCause, IkeRefusal, IkeSaId, OwnAuth, PeerIdentity, VerifiedPeer } from "./effects.ts";
+import type {
+  AssignedAddress,
+  CloseCause,
+  IkeRefusal,
+  IkeSaId,
+  OwnAuth,
+  PeerIdentity,
+  VerifiedPeer,
+} from "./effects.ts";
 
 /** The octets of IKE_SA_INIT that AUTH covers (RFC 7296 2.15). */
 export interface InitExchange {
@@ -20,15 +28,41 @@ export interface InitExchange {
 
 export type IkeSaState =
   // As initiator
-  | { kind: "ExpectInitResponse"; ke: KeyExchange; nonceI: Bytes; request: Bytes; cookie: Bytes | undefined; restarts: number }
+  | {
+      kind: "ExpectInitResponse";
+      ke: KeyExchange;
+      nonceI: Bytes;
+      request: Bytes;
+      cookie: Bytes | undefined;
+      restarts: number;
+    }
   | { kind: "AwaitInitiatorAuth"; init: InitExchange; ocspAsked: boolean }
   | { kind: "ExpectAuthResponse"; init: InitExchange; childSpi: EspSpi }
-  | { kind: "AwaitResponderVerdict"; response: readonly Payload[]; childSpi: EspSpi; peer: PeerIdentity; nonces: ChildNonces }
+  | {
+      kind: "AwaitResponderVerdict";
+      response: readonly Payload[];
+      childSpi: EspSpi;
+      peer: PeerIdentity;
+      nonces: ChildNonces;
+    }
   // As responder
   | { kind: "ExpectAuthRequest"; init: InitExchange; ke: KeyExchange; peerPublic: Bytes }
   | { kind: "AwaitInitiatorVerdict"; init: InitExchange; request: readonly Payload[]; peer: PeerIdentity }
-  | { kind: "AwaitResponderAuth"; init: InitExchange; request: readonly Payload[]; peer: PeerIdentity; verified: VerifiedPeer }
-  | { kind: "AwaitAddress"; init: InitExchange; request: readonly Payload[]; peer: PeerIdentity; verified: VerifiedPeer; auth: OwnAuth }
+  | {
+      kind: "AwaitResponderAuth";
+      init: InitExchange;
+      request: readonly Payload[];
+      peer: PeerIdentity;
+      verified: VerifiedPeer;
+    }
+  | {
+      kind: "AwaitAddress";
+      init: InitExchange;
+      request: readonly Payload[];
+      peer: PeerIdentity;
+      verified: VerifiedPeer;
+      auth: OwnAuth;
+    }
   // Both
   | { kind: "Established"; peer: PeerIdentity; evidence: PeerEvidence; assigned: AssignedAddress | undefined }
   /** Replaced by `successor`; whoever began the rekeying deletes this one (RFC 7296 2.8). */
@@ -72,7 +106,14 @@ export type Sent =
   | { kind: "auth" }
   | { kind: "liveness" }
   | { kind: "rekeyIke"; ke: KeyExchange; nonceI: Bytes; ownSpi: string; collision: IkeCollision | undefined }
-  | { kind: "createChild"; replaces: ChildSaId | undefined; ke: KeyExchange | undefined; nonceI: Bytes; inboundSpi: EspSpi; collision: ChildCollision | undefined }
+  | {
+      kind: "createChild";
+      replaces: ChildSaId | undefined;
+      ke: KeyExchange | undefined;
+      nonceI: Bytes;
+      inboundSpi: EspSpi;
+      collision: ChildCollision | undefined;
+    }
   | { kind: "deleteChild"; child: ChildSaId }
   | { kind: "deleteIke"; cause: CloseCause }
   | { kind: "tellAuthenticationFailed" };
@@ -95,4 +136,12 @@ export interface Outgoing {
   attempts: number;
 }
 
-export type TimerKind = "retransmit" | "halfOpen" | "liveness" | "keepalive" | "rekeyIke" | "expireIke" | "linger" | "retryRekeyIke";
+export type TimerKind =
+  | "retransmit"
+  | "halfOpen"
+  | "liveness"
+  | "keepalive"
+  | "rekeyIke"
+  | "expireIke"
+  | "linger"
+  | "retryRekeyIke";

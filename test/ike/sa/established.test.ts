@@ -13,7 +13,10 @@ function settled({ world, device, gateway }: Pair): void {
   assert.equal(gateway.endpoint.size, 1, "IKE SAs of the gateway");
   assert.equal(device.children.size, 1, "CHILD SAs of the device");
   assert.equal(gateway.children.size, 1, "CHILD SAs of the gateway");
-  assert.ok(mirrored([...device.children.values()][0]!, [...gateway.children.values()][0]!), "the CHILD SAs are each other's mirror");
+  assert.ok(
+    mirrored([...device.children.values()][0]!, [...gateway.children.values()][0]!),
+    "the CHILD SAs are each other's mirror",
+  );
 }
 
 for (const side of ["device", "gateway"] as const) {
@@ -88,7 +91,14 @@ test("timers rekey again and again, through loss, and traffic keys stay mirrored
     assert.equal(pair.device.of("closed").filter((event) => event.cause !== "rekeyed").length, 0);
     // Let what is in the middle of an exchange end.
     pair.world.link = { loss: 0, duplicate: 0, delay: [1, 1] };
-    pair.world.runUntil(() => pair.device.endpoint.size === 1 && pair.gateway.endpoint.size === 1 && pair.device.children.size === 1 && pair.gateway.children.size === 1, 120_000);
+    pair.world.runUntil(
+      () =>
+        pair.device.endpoint.size === 1 &&
+        pair.gateway.endpoint.size === 1 &&
+        pair.device.children.size === 1 &&
+        pair.gateway.children.size === 1,
+      120_000,
+    );
     assert.ok(mirrored([...pair.device.children.values()][0]!, [...pair.gateway.children.values()][0]!));
   });
 });
@@ -139,7 +149,9 @@ test("a request that is replayed is answered from memory, and one out of order i
   const at = { address: pair.device.address, port: 500 };
   const to = { address: pair.gateway.address, port: 500 };
   const first = pair.gateway.endpoint.receive(seen[0]!, at, to, false);
-  assert.ok(first.some((e) => e.kind === "event" && e.event.kind === "dropped" && e.event.reason === "unexpectedMessageId"));
+  assert.ok(
+    first.some((e) => e.kind === "event" && e.event.kind === "dropped" && e.event.reason === "unexpectedMessageId"),
+  );
   const last = pair.gateway.endpoint.receive(seen[1]!, at, to, false);
   assert.equal(last.filter((e) => e.kind === "send").length, 1);
 });
@@ -172,20 +184,28 @@ test("a gateway that refuses a device tells it AUTHENTICATION_FAILED and no more
   const { pair } = await import("./pair.ts");
   const made = pair(new World(12));
   made.gateway.oracle = (request) =>
-    request.ask === "verifyPeer" ? { ask: "verifyPeer", result: { reason: "Revoked", message: "the certificate is revoked" } } : trusting(request);
+    request.ask === "verifyPeer"
+      ? { ask: "verifyPeer", result: { reason: "Revoked", message: "the certificate is revoked" } }
+      : trusting(request);
   made.device.connect(deviceConnection(), made.gateway.address);
   made.world.run(5000);
   assert.equal(made.gateway.of("failed")[0]?.refusal.reason, "Revoked");
   assert.equal(made.device.of("failed")[0]?.refusal.notify, 24);
   assert.equal(made.device.endpoint.size + made.gateway.endpoint.size, 0);
-  const told = made.gateway.of("message").filter((m) => m.direction === "sent").at(-1);
+  const told = made.gateway
+    .of("message")
+    .filter((m) => m.direction === "sent")
+    .at(-1);
   assert.deepEqual(told?.payloads, ["N(AUTHENTICATION_FAILED)"]);
 });
 
 test("without an address to give, the gateway says so and the device lets go", async () => {
   const { pair } = await import("./pair.ts");
   const made = pair(new World(13));
-  made.gateway.oracle = (request) => (request.ask === "assignAddress" ? { ask: "assignAddress", result: { reason: "PoolExhausted", message: "no address left" } } : trusting(request));
+  made.gateway.oracle = (request) =>
+    request.ask === "assignAddress"
+      ? { ask: "assignAddress", result: { reason: "PoolExhausted", message: "no address left" } }
+      : trusting(request);
   made.device.connect(deviceConnection(), made.gateway.address);
   made.world.run(10_000);
   assert.equal(made.device.of("childFailed")[0]?.notify, 36);
@@ -197,7 +217,9 @@ import { pair as newPair, trustingOracle as trusting } from "./pair.ts";
 function establishedPairRefused(): Pair {
   const made = newPair(new World(11));
   made.device.oracle = (request) =>
-    request.ask === "verifyPeer" ? { ask: "verifyPeer", result: { reason: "NoValidOcspResponse", message: "no valid OCSP response came" } } : trusting(request);
+    request.ask === "verifyPeer"
+      ? { ask: "verifyPeer", result: { reason: "NoValidOcspResponse", message: "no valid OCSP response came" } }
+      : trusting(request);
   made.device.connect(deviceConnection(), made.gateway.address);
   made.world.run(10_000);
   return made;

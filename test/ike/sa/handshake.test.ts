@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { forSeeds, World } from "../../../src/sim/world.ts";
 import { parseEspProposal, parseIkeProposal } from "../../../src/ike/sa/proposal.ts";
-import { DEVICE, deviceConnection, establishedPair, GATEWAY, mirrored, pair, Peer, connection } from "./pair.ts";
+import { forSeeds, World } from "../../../src/sim/world.ts";
+import { connection, DEVICE, deviceConnection, establishedPair, GATEWAY, mirrored, Peer, pair } from "./pair.ts";
 
 test("a device and a gateway establish an IKE SA and a CHILD SA with mirrored keys", () => {
   const { device, gateway } = establishedPair();
@@ -18,7 +18,13 @@ test("a device and a gateway establish an IKE SA and a CHILD SA with mirrored ke
 });
 
 test("each suite and group of the two proposals agrees on keys", () => {
-  for (const ike of ["aes128gcm16-prfsha384-ecp384", "aes256-sha512-modp2048", "aes192-sha1-ecp521", "aes128-sha384-ecp256", "aes256gcm16-prfsha512-modp3072"]) {
+  for (const ike of [
+    "aes128gcm16-prfsha384-ecp384",
+    "aes256-sha512-modp2048",
+    "aes192-sha1-ecp521",
+    "aes128-sha384-ecp256",
+    "aes256gcm16-prfsha512-modp3072",
+  ]) {
     for (const esp of ["aes128gcm16-esn", "aes256-sha512", "aes192-sha1", "aes128-sha384"]) {
       const proposals = { ikeProposals: [parse.ike(ike)], espProposals: [parse.esp(esp)] };
       const { device, gateway } = establishedPair(new World(2), proposals, proposals);
@@ -28,7 +34,11 @@ test("each suite and group of the two proposals agrees on keys", () => {
 });
 
 test("the gateway prefers its own order, and INVALID_KE_PAYLOAD moves the device to its group", () => {
-  const { device, gateway } = establishedPair(new World(3), { ikeProposals: [parse.ike("aes128-sha256-ecp256-modp2048")] }, { ikeProposals: [parse.ike("aes128-sha256-modp2048")] });
+  const { device, gateway } = establishedPair(
+    new World(3),
+    { ikeProposals: [parse.ike("aes128-sha256-ecp256-modp2048")] },
+    { ikeProposals: [parse.ike("aes128-sha256-modp2048")] },
+  );
   assert.equal(gateway.of("established")[0]?.suite.group, 14);
   assert.equal(device.of("message").filter((m) => m.direction === "sent" && m.header.exchangeType === 34).length, 2);
 });
@@ -55,7 +65,8 @@ test("half-open IKE SAs of peers that never come back go after their time, and a
   const world = new World(6);
   const gateway = new Peer(world, "192.0.2.2", connection(GATEWAY), { maxHalfOpen: 3 });
   world.tap = (packet) => (packet[18] === 35 ? "drop" : packet);
-  for (let i = 1; i <= 5; i++) new Peer(world, `198.51.100.${i}`, undefined).connect(deviceConnection(), gateway.address);
+  for (let i = 1; i <= 5; i++)
+    new Peer(world, `198.51.100.${i}`, undefined).connect(deviceConnection(), gateway.address);
   world.run(500);
   assert.equal(gateway.endpoint.size, 3);
   world.run(60_000);
@@ -110,17 +121,21 @@ test("a device attaches through loss, duplication and reordering, and nothing le
     const { device, gateway } = pair(world);
     const patient = { retransmission: { initial: 500, factor: 1.3, tries: 12 } };
     device.connect(deviceConnection({ fragmentSize: 800, ...patient }), gateway.address);
-    assert.ok(world.runUntil(() => device.children.size === 1, 180_000), "attached");
+    assert.ok(
+      world.runUntil(() => device.children.size === 1, 180_000),
+      "attached",
+    );
     world.run(40_000);
     assert.equal(gateway.of("established").length, 1);
     assert.equal(gateway.endpoint.size, 1);
     assert.equal(gateway.endpoint.halfOpen, 0);
     device.command(device.current, "close");
-    assert.ok(world.runUntil(() => device.endpoint.size === 0 && gateway.endpoint.size === 0, 180_000), "gone");
+    assert.ok(
+      world.runUntil(() => device.endpoint.size === 0 && gateway.endpoint.size === 0, 180_000),
+      "gone",
+    );
     assert.equal(device.children.size + gateway.children.size, 0);
   });
 });
-
-
 
 const parse = { ike: parseIkeProposal, esp: parseEspProposal };

@@ -3,17 +3,24 @@ import { type Bytes, copyOf } from "../../../src/bytes/bytes.ts";
 import { cidrRange, parseCidr } from "../../../src/bytes/ip.ts";
 import type { ChildSaId, ChildSaSpec, UdpAddress } from "../../../src/esp/dataPlane.ts";
 import type { TrafficSelector } from "../../../src/esp/selector.ts";
-import { fqdnIdentity } from "../../../src/ike/auth/identity.ts";
 import { IkeEndpoint } from "../../../src/ike/endpoint.ts";
-import { type Connection, CONNECTION_DEFAULTS } from "../../../src/ike/sa/connection.ts";
+import { CONNECTION_DEFAULTS, type Connection } from "../../../src/ike/sa/connection.ts";
 import type { Answer, Effect, IkeEvent, IkeSaId, Request } from "../../../src/ike/sa/effects.ts";
 import { parseEspProposal, parseIkeProposal } from "../../../src/ike/sa/proposal.ts";
 import { World } from "../../../src/sim/world.ts";
+import { fqdnIdentity } from "../../../src/tre/identity.ts";
 
 export function selectorOf(cidr: string): TrafficSelector {
   const block = parseCidr(cidr)!;
   const { start, end } = cidrRange(block);
-  return { type: block.address.length === 4 ? 7 : 8, protocol: 0, startPort: 0, endPort: 0xffff, startAddress: start, endAddress: end };
+  return {
+    type: block.address.length === 4 ? 7 : 8,
+    protocol: 0,
+    startPort: 0,
+    endPort: 0xffff,
+    startAddress: start,
+    endAddress: end,
+  };
 }
 
 export function connection(identity: string, overrides: Partial<Connection> = {}): Connection {
@@ -40,11 +47,25 @@ export type Oracle = (request: Request) => Answer;
 export const trustingOracle: Oracle = (request) => {
   switch (request.ask) {
     case "computeAuth":
-      return { ask: "computeAuth", result: { method: 14, data: Buffer.from("auth"), certificates: [Buffer.alloc(1200, 1), Buffer.alloc(900, 2)], ocspResponses: request.ocspAsked ? [Buffer.alloc(600, 3)] : [] } };
+      return {
+        ask: "computeAuth",
+        result: {
+          method: 14,
+          data: Buffer.from("auth"),
+          certificates: [Buffer.alloc(1200, 1), Buffer.alloc(900, 2)],
+          ocspResponses: request.ocspAsked ? [Buffer.alloc(600, 3)] : [],
+        },
+      };
     case "verifyPeer":
       return { ask: "verifyPeer", result: { evidence: { path: ["CN=peer", "CN=root"], ocsp: "none", names: [] } } };
     case "assignAddress":
-      return { ask: "assignAddress", result: { attributes: [{ type: 1, value: Buffer.from([10, 0, 0, 5]) }], selectors: [selectorOf("10.0.0.5/32")] } };
+      return {
+        ask: "assignAddress",
+        result: {
+          attributes: [{ type: 1, value: Buffer.from([10, 0, 0, 5]) }],
+          selectors: [selectorOf("10.0.0.5/32")],
+        },
+      };
   }
 };
 
@@ -58,16 +79,37 @@ export class Peer {
   readonly #world: World;
   #wakeAt = Number.POSITIVE_INFINITY;
 
-  constructor(world: World, address: string, responder: Connection | undefined, limits: { cookieThreshold?: number; maxHalfOpen?: number } = {}) {
+  constructor(
+    world: World,
+    address: string,
+    responder: Connection | undefined,
+    limits: { cookieThreshold?: number; maxHalfOpen?: number } = {},
+  ) {
     this.#world = world;
     this.address = address;
-    this.endpoint = new IkeEndpoint({ clock: world, random: world.random, responder, cookieThreshold: 1000, maxHalfOpen: 1000, trace: true, exportKeys: true, ...limits });
-    world.attach(address, (packet, from, to, marker) => this.carryOut(this.endpoint.receive(packet, from, to, marker === "natT")));
+    this.endpoint = new IkeEndpoint({
+      clock: world,
+      random: world.random,
+      responder,
+      cookieThreshold: 1000,
+      maxHalfOpen: 1000,
+      trace: true,
+      exportKeys: true,
+      ...limits,
+    });
+    world.attach(address, (packet, from, to, marker) =>
+      this.carryOut(this.endpoint.receive(packet, from, to, marker === "natT")),
+    );
   }
 
   connect(connection: Connection, to: string): IkeSaId {
     const at = (address: string): UdpAddress => ({ address, port: 500 });
-    const { id, effects } = this.endpoint.initiate(connection, { local: at(this.address), remote: at(to), natT: false, natPorts: { local: 4500, remote: 4500 } });
+    const { id, effects } = this.endpoint.initiate(connection, {
+      local: at(this.address),
+      remote: at(to),
+      natT: false,
+      natPorts: { local: 4500, remote: 4500 },
+    });
     this.carryOut(effects);
     return id;
   }
@@ -80,7 +122,8 @@ export class Peer {
 
   carryOut(effects: readonly Effect[]): void {
     for (const effect of effects) {
-      if (effect.kind === "send") this.#world.send(copyOf(effect.packet), effect.from, effect.to, effect.natT ? "natT" : "");
+      if (effect.kind === "send")
+        this.#world.send(copyOf(effect.packet), effect.from, effect.to, effect.natT ? "natT" : "");
       else if (effect.kind === "event") this.events.push(effect.event);
       else if (effect.kind === "installChild") this.children.set(effect.spec.id, effect.spec);
       else if (effect.kind === "removeChild") this.children.delete(effect.child);
@@ -128,15 +171,28 @@ export const DEVICE = "ap-0001.example";
 export const GATEWAY = "segw.example";
 
 export function deviceConnection(overrides: Partial<Connection> = {}): Connection {
-  return connection(DEVICE, { connectedTo: { fqdn: GATEWAY }, requestAttributes: [1], askOcsp: { responderHashes: [] }, ...overrides });
+  return connection(DEVICE, {
+    connectedTo: { fqdn: GATEWAY },
+    requestAttributes: [1],
+    askOcsp: { responderHashes: [] },
+    ...overrides,
+  });
 }
 
 export function pair(world = new World(1), gateway: Partial<Connection> = {}): Pair {
-  return { world, device: new Peer(world, "192.0.2.1", undefined), gateway: new Peer(world, "192.0.2.2", connection(GATEWAY, gateway)) };
+  return {
+    world,
+    device: new Peer(world, "192.0.2.1", undefined),
+    gateway: new Peer(world, "192.0.2.2", connection(GATEWAY, gateway)),
+  };
 }
 
 /** A pair with one IKE SA and one CHILD SA established. */
-export function establishedPair(world = new World(1), device: Partial<Connection> = {}, gateway: Partial<Connection> = {}): Pair {
+export function establishedPair(
+  world = new World(1),
+  device: Partial<Connection> = {},
+  gateway: Partial<Connection> = {},
+): Pair {
   const made = pair(world, gateway);
   made.device.connect(deviceConnection(device), made.gateway.address);
   world.runUntil(() => made.device.of("established").length > 0 && made.device.children.size > 0, 120_000);

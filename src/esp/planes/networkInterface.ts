@@ -1,0 +1,66 @@
+/** Addresses, routes and state of a network interface, through iproute2's `ip`; every change may be repeated. */
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { cidrRange, formatIp, parseCidr } from "../../bytes/ip.ts";
+import { TunUnavailable } from "./tunDevice.ts";
+
+const run = promisify(execFile);
+
+/** Milliseconds after which an `ip` command counts as stuck. */
+const LIMIT_MS = 10_000;
+
+/** The kernel refused a change of an interface; `message` holds the command and its words. */
+export class InterfaceError extends Error {
+  override readonly name = "InterfaceError";
+}
+
+/** Brings it up with that MTU, without an IPv6 link-local address: nobody on a tunnel answers its chatter. */
+export async function bringUp(name: string, mtu: number): Promise<void> {
+  await ip("link", "set", "dev", name, "mtu", String(mtu), "addrgenmode", "none", "up");
+}
+
+/** `address` as "10.1.0.5/32"; throws RangeError if it is none. */
+export async function addAddress(name: string, address: string): Promise<void> {
+  // Nobody else is on the link, so looking for duplicates would only delay its use by a second.
+  const options = address.includes(":") ? ["nodad"] : [];
+  await ip("address", "replace", hostText(address), "dev", name, ...options);
+}
+
+export async function removeAddress(name: string, address: string): Promise<void> {
+  await ip("address", "delete", hostText(address), "dev", name);
+}
+
+/** Sends traffic for a block such as "10.0.0.0/8" into the interface; throws RangeError if it is none. */
+export async function addRoute(name: string, block: string): Promise<void> {
+  await ip("route", "replace", blockText(block), "dev", name);
+}
+
+export async function removeRoute(name: string, block: string): Promise<void> {
+  await ip("route", "delete", blockText(block), "dev", name);
+}
+
+function hostText(text: string): string {
+  const { address, prefix } = cidr(text);
+  return `${formatIp(address)}/${prefix}`;
+}
+
+function blockText(text: string): string {
+  const parsed = cidr(text);
+  return `${formatIp(cidrRange(parsed).start)}/${parsed.prefix}`;
+}
+
+function cidr(text: string) {
+  const parsed = parseCidr(text);
+  if (parsed === undefined) throw new RangeError(`"${text}" is no address or block`);
+  return parsed;
+}
+
+async function ip(...args: string[]): Promise<void> {
+  try {
+    await run("ip", args, { timeout: LIMIT_MS });
+  } catch (error) {
+    const { code, stderr } = error as { code?: string | number; stderr?: string };
+    if (code === "ENOENT") throw new TunUnavailable("the command `ip` is missing", "install iproute2");
+    throw new InterfaceError(`ip ${args.join(" ")}: ${stderr?.trim() || String(error)}`);
+  }
+}

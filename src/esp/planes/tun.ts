@@ -1,0 +1,135 @@
+/**
+ * The plane that does ESP here, a packet at a time, between a TUN device and the IKE socket's port 4500. It runs wherever
+ * a TUN device does, also where the kernel has no ESP; production uses the kernel's plane.
+ *
+ * MTU: over IPv4 a packet grows by at most 65 octets with AES-GCM (IP 20, UDP 8, ESP 8, IV 8, padding 3, trailer 2, ICV
+ * 16) and 101 with AES-CBC and HMAC-SHA2-512 (IV 16, padding 15, ICV 32), and by 20 more over IPv6. One of 1400 becomes
+ * 1464 and 1492, so it fits a 1500-octet IPv4 path with every suite; an IPv6 path with AES-GCM and up to HMAC-SHA2-256.
+ *
+ * Routes: one that covers the peer's own outer address would lead its ESP packets back into the tunnel; the caller keeps
+ * that address out of them.
+ */
+import type { Bytes } from "../../bytes/bytes.ts";
+import type { Random } from "../../sim/environment.ts";
+import type { ChildSaId, ChildSaSpec, ChildSaUsage, DataPlane, PlaneHost, UdpAddress } from "../dataPlane.ts";
+import { type DropReason, EspProcessor } from "../processor.ts";
+import { addAddress, addRoute, bringUp, removeAddress, removeRoute } from "./networkInterface.ts";
+import { TunDevice, type TunUnavailable } from "./tunDevice.ts";
+
+/** Octets; see the header of this file. */
+export const DEFAULT_TUN_MTU = 1400;
+
+/** The least that IPv6 works with (RFC 8200 5), and the longest IP packet. */
+const MIN_MTU = 1280;
+const MAX_MTU = 65_535;
+
+export interface TunPlaneOptions {
+  /** Interface name, up to 15 characters; a "%d" in it becomes the first free number. */
+  name: string;
+  /** Octets, 1280..65535. */
+  mtu?: number;
+  /** The interface's own addresses, such as "10.1.0.5/32". */
+  addresses?: readonly string[];
+  /** Blocks that are reached through it. */
+  routes?: readonly string[];
+  host: PlaneHost;
+  /** For the IVs of CBC ciphers. */
+  random: Random;
+  /** Told if the interface is lost while in use; the plane then only counts drops, and is to be closed. */
+  onLost?(error: TunUnavailable): void;
+}
+
+/** Throws TunUnavailable where there can be no TUN device, InterfaceError if the kernel refuses an address or a route. */
+export async function createTunPlane(options: TunPlaneOptions): Promise<TunPlane> {
+  const { mtu = DEFAULT_TUN_MTU, host, random } = options;
+  if (!(mtu >= MIN_MTU && mtu <= MAX_MTU))
+    throw new RangeError(`an MTU of ${mtu} is not within ${MIN_MTU}..${MAX_MTU}`);
+  const processor = new EspProcessor(random, (event) => host.onEvent(event));
+  const device = await TunDevice.open({
+    name: options.name,
+    mtu,
+    onPacket(inner) {
+      const sealed = processor.outbound(inner);
+      if (sealed !== undefined) host.sendUdp(sealed.packet, sealed.from, sealed.to);
+    },
+    onLost: (error) => options.onLost?.(error),
+  });
+  try {
+    await bringUp(device.name, mtu);
+    for (const address of options.addresses ?? []) await addAddress(device.name, address);
+    for (const route of options.routes ?? []) await addRoute(device.name, route);
+  } catch (error) {
+    await device.close();
+    throw error;
+  }
+  return new TunPlane(device, processor);
+}
+
+/** Made by `createTunPlane`. */
+export class TunPlane implements DataPlane {
+  readonly name = "tun";
+  readonly needsUdpEncapsulation = true;
+  readonly #device: TunDevice;
+  readonly #processor: EspProcessor;
+
+  constructor(device: TunDevice, processor: EspProcessor) {
+    this.#device = device;
+    this.#processor = processor;
+  }
+
+  get interfaceName(): string {
+    return this.#device.name;
+  }
+
+  /** Packets dropped so far, by reason. */
+  get drops(): ReadonlyMap<DropReason, number> {
+    return this.#processor.drops;
+  }
+
+  install(spec: ChildSaSpec): void {
+    this.#processor.install(spec);
+  }
+
+  remove(id: ChildSaId): void {
+    this.#processor.remove(id);
+  }
+
+  move(id: ChildSaId, local: UdpAddress, remote: UdpAddress): void {
+    this.#processor.move(id, local, remote);
+  }
+
+  setHold(id: ChildSaId, hold: boolean): void {
+    this.#processor.setHold(id, hold);
+  }
+
+  usage(id: ChildSaId): ChildSaUsage | undefined {
+    return this.#processor.usage(id);
+  }
+
+  receive(packet: Bytes, from: UdpAddress): void {
+    const inner = this.#processor.inbound(packet, from);
+    if (inner !== undefined) this.#device.write(inner);
+  }
+
+  /** Gives the interface an address, such as the one a CFG_REPLY brought ("10.1.0.5/32"). */
+  addAddress(address: string): Promise<void> {
+    return addAddress(this.#device.name, address);
+  }
+
+  removeAddress(address: string): Promise<void> {
+    return removeAddress(this.#device.name, address);
+  }
+
+  /** Sends traffic for a block into the tunnel. */
+  addRoute(block: string): Promise<void> {
+    return addRoute(this.#device.name, block);
+  }
+
+  removeRoute(block: string): Promise<void> {
+    return removeRoute(this.#device.name, block);
+  }
+
+  close(): Promise<void> {
+    return this.#device.close();
+  }
+}

@@ -53,7 +53,8 @@ export function netmask(prefix: number): Bytes {
 
 function parseIpv4(text: string): Bytes | undefined {
   const parts = text.split(".");
-  if (parts.length !== 4 || !parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) <= 255)) return undefined;
+  if (parts.length !== 4 || !parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) <= 255))
+    return undefined;
   return Buffer.from(parts.map(Number));
 }
 

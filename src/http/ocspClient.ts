@@ -30,10 +30,20 @@ export function fetchOcsp(url: string, request: Bytes, limits: OcspFetchLimits =
     if (target.protocol !== "http:") return fail("only http: is asked");
     const outgoing = httpRequest(target, {
       method: "POST",
-      headers: { "content-type": "application/ocsp-request", "content-length": String(request.length), accept: "application/ocsp-response" },
+      headers: {
+        "content-type": "application/ocsp-request",
+        "content-length": String(request.length),
+        accept: "application/ocsp-response",
+      },
       signal: AbortSignal.timeout(limits.timeout),
     });
-    outgoing.on("error", (error) => fail(error.name === "TimeoutError" || error.name === "AbortError" ? `no answer within ${limits.timeout} ms` : error.message));
+    outgoing.on("error", (error) =>
+      fail(
+        error.name === "TimeoutError" || error.name === "AbortError"
+          ? `no answer within ${limits.timeout} ms`
+          : error.message,
+      ),
+    );
     outgoing.on("response", (incoming) => {
       if (incoming.statusCode !== 200) {
         incoming.resume();

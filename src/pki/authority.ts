@@ -43,7 +43,16 @@ export const PROFILES = ["segw", "henb"] as const;
 export type Profile = (typeof PROFILES)[number];
 
 /** CRLReason (RFC 5280 5.3.1) by name; `unspecified` is left out of CRLs. */
-export const REVOCATION_REASONS = { unspecified: 0, keyCompromise: 1, cACompromise: 2, affiliationChanged: 3, superseded: 4, cessationOfOperation: 5, certificateHold: 6, privilegeWithdrawn: 9 } as const;
+export const REVOCATION_REASONS = {
+  unspecified: 0,
+  keyCompromise: 1,
+  cACompromise: 2,
+  affiliationChanged: 3,
+  superseded: 4,
+  cessationOfOperation: 5,
+  certificateHold: 6,
+  privilegeWithdrawn: 9,
+} as const;
 export type RevocationReason = keyof typeof REVOCATION_REASONS;
 
 /** Something about the PKI that a person has to put right. */
@@ -66,7 +75,13 @@ export interface PkiOptions {
   crlUrl: string | undefined;
 }
 
-export const PKI_DEFAULTS: PkiOptions = { keys: "p-256", operator: "Operator", manufacturer: "Manufacturer", ocspUrl: undefined, crlUrl: undefined };
+export const PKI_DEFAULTS: PkiOptions = {
+  keys: "p-256",
+  operator: "Operator",
+  manufacturer: "Manufacturer",
+  ocspUrl: undefined,
+  crlUrl: undefined,
+};
 
 export interface IssueRequest {
   profile: Profile;
@@ -119,7 +134,8 @@ export class Pki {
 
   /** Makes roots, CAs and OCSP signers in an empty or new folder. Throws PkiError if there is a PKI already. */
   static create(directory: string, environment: PkiEnvironment, options: Partial<PkiOptions> = {}): Pki {
-    if (existsSync(join(directory, "pki.sqlite"))) throw new PkiError(`${directory} holds a PKI already; choose another folder or remove it`);
+    if (existsSync(join(directory, "pki.sqlite")))
+      throw new PkiError(`${directory} holds a PKI already; choose another folder or remove it`);
     mkdirSync(join(directory, "ca"), { recursive: true, mode: 0o700 });
     const full = { ...PKI_DEFAULTS, ...options };
     const pki = new Pki(directory, environment, full);
@@ -134,7 +150,8 @@ export class Pki {
 
   /** Opens a folder that `create` made. Throws PkiError. */
   static open(directory: string, environment: PkiEnvironment): Pki {
-    if (!existsSync(join(directory, "pki.sqlite"))) throw new PkiError(`${directory} holds no PKI; make one with: femtogate pki init ${directory}`);
+    if (!existsSync(join(directory, "pki.sqlite")))
+      throw new PkiError(`${directory} holds no PKI; make one with: femtogate pki init ${directory}`);
     const options = IssuedCertificates.readOptions(join(directory, "pki.sqlite"));
     const pki = new Pki(directory, environment, { ...PKI_DEFAULTS, ...options });
     for (const ca of CA_NAMES) {
@@ -167,7 +184,13 @@ export class Pki {
     let issuer = this.#authority(issuing);
     const above = [issuer.certificate];
     for (let i = 1; i <= (request.extraCas ?? 0); i++) {
-      issuer = this.#sign({ subject: [organisation, `Issuing CA ${i}`], issuer, keys: this.#options.keys, years: 5, extensions: caExtensions(undefined) });
+      issuer = this.#sign({
+        subject: [organisation, `Issuing CA ${i}`],
+        issuer,
+        keys: this.#options.keys,
+        years: 5,
+        extensions: caExtensions(undefined),
+      });
       above.unshift(issuer.certificate);
     }
     const ip = (request.ip ?? []).map((text) => parseIp(text) ?? refuse(`"${text}" is no IP address`));
@@ -203,7 +226,10 @@ export class Pki {
   /** Revokes an issued certificate; on disk when this returns. Throws PkiError for a serial that was never issued. */
   revoke(serial: Bytes, reason: RevocationReason = "unspecified"): void {
     const changed = this.#issued.revoke(serial, this.#environment.clock.now(), REVOCATION_REASONS[reason]);
-    if (!changed) throw new PkiError(`no certificate with serial ${serial.toString("hex")} was issued here, or it is revoked already`);
+    if (!changed)
+      throw new PkiError(
+        `no certificate with serial ${serial.toString("hex")} was issued here, or it is revoked already`,
+      );
   }
 
   list(): ReturnType<IssuedCertificates["all"]> {
@@ -240,12 +266,27 @@ export class Pki {
   }
 
   #makeRoot(name: CaName, organisation: string, commonName: string): void {
-    this.#keep(name, this.#sign({ subject: [organisation, commonName], issuer: undefined, keys: this.#options.keys, years: 20, extensions: caExtensions(undefined) }));
+    this.#keep(
+      name,
+      this.#sign({
+        subject: [organisation, commonName],
+        issuer: undefined,
+        keys: this.#options.keys,
+        years: 20,
+        extensions: caExtensions(undefined),
+      }),
+    );
   }
 
   #makeCa(name: CaName, issuer: CaName, organisation: string, commonName: string): void {
     const extensions = [...caExtensions(undefined), ...this.#revocationPointers(issuer)];
-    const made = this.#sign({ subject: [organisation, commonName], issuer: this.#authority(issuer), keys: this.#options.keys, years: 10, extensions });
+    const made = this.#sign({
+      subject: [organisation, commonName],
+      issuer: this.#authority(issuer),
+      keys: this.#options.keys,
+      years: 10,
+      extensions,
+    });
     this.#issued.add(issuer, made.certificate, this.#environment.clock.now());
     this.#keep(name, made);
   }
@@ -254,8 +295,19 @@ export class Pki {
   #makeOcspSigner(ca: CaName): void {
     const issuer = this.#authority(ca);
     const organisation = issuer.certificate.subject.attributes.find((a) => a.type === Oid.organization)?.value ?? "";
-    const extensions = [basicConstraints(false), keyUsage("digitalSignature"), extendedKeyUsage(Oid.ocspSigning), ocspNoCheck()];
-    const made = this.#sign({ subject: [organisation, `OCSP signer of ${issuer.certificate.subject.commonName}`], issuer, keys: "p-256", years: 1, extensions });
+    const extensions = [
+      basicConstraints(false),
+      keyUsage("digitalSignature"),
+      extendedKeyUsage(Oid.ocspSigning),
+      ocspNoCheck(),
+    ];
+    const made = this.#sign({
+      subject: [organisation, `OCSP signer of ${issuer.certificate.subject.commonName}`],
+      issuer,
+      keys: "p-256",
+      years: 1,
+      extensions,
+    });
     this.#save(`${ca}-ocsp`, made);
     this.#signers.set(ca, { ca, issuer: issuer.certificate, certificate: made.certificate, signer: made.signer });
   }
@@ -284,7 +336,11 @@ export class Pki {
       notBefore: made.notBefore ?? now - 3600_000,
       notAfter: made.notAfter ?? now + made.years * YEAR,
       publicKey,
-      extensions: [...made.extensions, subjectKeyIdentifier(keyIdOf(publicKey)), authorityKeyIdentifier(made.issuer?.certificate.extensions.subjectKeyId ?? keyIdOf(publicKey))],
+      extensions: [
+        ...made.extensions,
+        subjectKeyIdentifier(keyIdOf(publicKey)),
+        authorityKeyIdentifier(made.issuer?.certificate.extensions.subjectKeyId ?? keyIdOf(publicKey)),
+      ],
       signer,
     });
     return { name: made.subject[1], certificate: parseCertificate(der), key: privateKey, signer: signerOf(privateKey) };
@@ -293,7 +349,10 @@ export class Pki {
   /** TS 33.320 7.2.5.2.1-3 and -4: pointers only where a server is configured. */
   #revocationPointers(ca: CaName): NewExtension[] {
     const { ocspUrl, crlUrl } = this.#options;
-    return [...(crlUrl === undefined ? [] : [crlDistributionPoint(`${crlUrl}/${ca}.crl`)]), ...(ocspUrl === undefined ? [] : [authorityInfoAccess({ ocsp: ocspUrl })])];
+    return [
+      ...(crlUrl === undefined ? [] : [crlDistributionPoint(`${crlUrl}/${ca}.crl`)]),
+      ...(ocspUrl === undefined ? [] : [authorityInfoAccess({ ocsp: ocspUrl })]),
+    ];
   }
 
   /** 127 random bits, positive (RFC 5280 4.1.2.2, TS 33.310 C10). */
@@ -333,7 +392,8 @@ function caExtensions(pathLength: number | undefined): NewExtension[] {
 }
 
 function generateKeys(kind: KeyKind): { publicKey: KeyObject; privateKey: KeyObject } {
-  if (kind === "rsa-2048" || kind === "rsa-3072") return generateKeyPairSync("rsa", { modulusLength: kind === "rsa-2048" ? 2048 : 3072, publicExponent: 65537 });
+  if (kind === "rsa-2048" || kind === "rsa-3072")
+    return generateKeyPairSync("rsa", { modulusLength: kind === "rsa-2048" ? 2048 : 3072, publicExponent: 65537 });
   return generateKeyPairSync("ec", { namedCurve: kind === "p-256" ? "P-256" : "P-384" });
 }
 

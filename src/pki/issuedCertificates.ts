@@ -14,7 +14,10 @@ export interface IssuedRow {
   reason: number | null;
 }
 
-export type IssuedStatus = { kind: "good" } | { kind: "revoked"; at: number; reason: number | undefined } | { kind: "unknown" };
+export type IssuedStatus =
+  | { kind: "good" }
+  | { kind: "revoked"; at: number; reason: number | undefined }
+  | { kind: "unknown" };
 
 export class IssuedCertificates {
   readonly #database: DatabaseSync;
@@ -38,35 +41,62 @@ export class IssuedCertificates {
   }
 
   setOptions(options: object): void {
-    this.#database.prepare("INSERT OR REPLACE INTO setting (name, value) VALUES ('options', ?)").run(JSON.stringify(options));
+    this.#database
+      .prepare("INSERT OR REPLACE INTO setting (name, value) VALUES ('options', ?)")
+      .run(JSON.stringify(options));
   }
 
   add(ca: string, certificate: Certificate, at: number): void {
     this.#database
       .prepare("INSERT INTO certificate (ca, serial, subject, notAfter, issuedAt, der) VALUES (?, ?, ?, ?, ?, ?)")
-      .run(ca, certificate.serialText, certificate.subject.toString(), certificate.notAfter, at, copyOf(certificate.der));
+      .run(
+        ca,
+        certificate.serialText,
+        certificate.subject.toString(),
+        certificate.notAfter,
+        at,
+        copyOf(certificate.der),
+      );
   }
 
   /** False if no such certificate was issued or it is revoked already. */
   revoke(serial: Bytes, at: number, reason: number): boolean {
-    const { changes } = this.#database.prepare("UPDATE certificate SET revokedAt = ?, reason = ? WHERE serial = ? AND revokedAt IS NULL").run(at, reason, canonical(serial));
+    const { changes } = this.#database
+      .prepare("UPDATE certificate SET revokedAt = ?, reason = ? WHERE serial = ? AND revokedAt IS NULL")
+      .run(at, reason, canonical(serial));
     return Number(changes) > 0;
   }
 
   status(ca: string, serial: Bytes): IssuedStatus {
-    const row = this.#database.prepare("SELECT revokedAt, reason FROM certificate WHERE ca = ? AND serial = ?").get(ca, canonical(serial)) as Pick<IssuedRow, "revokedAt" | "reason"> | undefined;
+    const row = this.#database
+      .prepare("SELECT revokedAt, reason FROM certificate WHERE ca = ? AND serial = ?")
+      .get(ca, canonical(serial)) as Pick<IssuedRow, "revokedAt" | "reason"> | undefined;
     if (row === undefined) return { kind: "unknown" };
     if (row.revokedAt === null) return { kind: "good" };
-    return { kind: "revoked", at: row.revokedAt, reason: row.reason === null || row.reason === 0 ? undefined : row.reason };
+    return {
+      kind: "revoked",
+      at: row.revokedAt,
+      reason: row.reason === null || row.reason === 0 ? undefined : row.reason,
+    };
   }
 
   all(): IssuedRow[] {
-    return this.#database.prepare("SELECT ca, serial, subject, notAfter, revokedAt, reason FROM certificate ORDER BY issuedAt, rowid").all() as unknown as IssuedRow[];
+    return this.#database
+      .prepare("SELECT ca, serial, subject, notAfter, revokedAt, reason FROM certificate ORDER BY issuedAt, rowid")
+      .all() as unknown as IssuedRow[];
   }
 
   revoked(ca: string): RevokedEntry[] {
-    const rows = this.#database.prepare("SELECT serial, revokedAt, reason FROM certificate WHERE ca = ? AND revokedAt IS NOT NULL ORDER BY revokedAt").all(ca) as unknown as IssuedRow[];
-    return rows.map((row) => ({ serial: Buffer.from(row.serial, "hex"), revokedAt: row.revokedAt!, reason: row.reason === null || row.reason === 0 ? undefined : row.reason }));
+    const rows = this.#database
+      .prepare(
+        "SELECT serial, revokedAt, reason FROM certificate WHERE ca = ? AND revokedAt IS NOT NULL ORDER BY revokedAt",
+      )
+      .all(ca) as unknown as IssuedRow[];
+    return rows.map((row) => ({
+      serial: Buffer.from(row.serial, "hex"),
+      revokedAt: row.revokedAt!,
+      reason: row.reason === null || row.reason === 0 ? undefined : row.reason,
+    }));
   }
 
   /** Changes whenever another connection or this one has written. */
@@ -77,7 +107,11 @@ export class IssuedCertificates {
   }
 
   nextCrlNumber(ca: string): number {
-    const row = this.#database.prepare("INSERT INTO crl (ca, number) VALUES (?, 1) ON CONFLICT (ca) DO UPDATE SET number = number + 1 RETURNING number").get(ca) as { number: number };
+    const row = this.#database
+      .prepare(
+        "INSERT INTO crl (ca, number) VALUES (?, 1) ON CONFLICT (ca) DO UPDATE SET number = number + 1 RETURNING number",
+      )
+      .get(ca) as { number: number };
     return row.number;
   }
 

@@ -7,7 +7,15 @@
 import type { Bytes } from "../bytes/bytes.ts";
 import { DecodeError } from "../bytes/reader.ts";
 import type { Clock } from "../sim/environment.ts";
-import { buildOcspError, buildOcspResponse, type CertId, certIdOf, parseOcspRequest, ResponseStatus, type SingleResponse } from "../x509/ocsp.ts";
+import {
+  buildOcspError,
+  buildOcspResponse,
+  type CertId,
+  certIdOf,
+  parseOcspRequest,
+  ResponseStatus,
+  type SingleResponse,
+} from "../x509/ocsp.ts";
 import type { OcspSigner, Pki } from "./authority.ts";
 
 export interface OcspAnswer {
@@ -50,7 +58,8 @@ export class OcspResponder {
     const now = this.#clock.now();
     const { revision } = this.#pki;
     const known = this.#cache.get(key);
-    if (known !== undefined && known.revision === revision && now < known.freshUntil) return { der: known.der, cacheUntil: known.nextUpdate };
+    if (known !== undefined && known.revision === revision && now < known.freshUntil)
+      return { der: known.der, cacheUntil: known.nextUpdate };
     const der = this.#sign(signer, [id], undefined);
     if (this.#cache.size >= MAX_CACHED) this.#cache.clear();
     const nextUpdate = now + this.#life;
@@ -63,7 +72,14 @@ export class OcspResponder {
     return buildOcspResponse({
       responderId: { byName: signer.certificate.subject },
       producedAt: now,
-      responses: ids.map((id): SingleResponse => ({ id, status: this.#status(signer, id), thisUpdate: now, nextUpdate: now + this.#life })),
+      responses: ids.map(
+        (id): SingleResponse => ({
+          id,
+          status: this.#status(signer, id),
+          thisUpdate: now,
+          nextUpdate: now + this.#life,
+        }),
+      ),
       nonce,
       certificates: [signer.certificate.der],
       signer: signer.signer,

@@ -37,20 +37,34 @@ export async function servePki(pki: Pki, listen: { address: string; port: number
   return { address, port, close: () => closeServer(server) };
 }
 
-async function handle(request: IncomingMessage, response: ServerResponse, pki: Pki, responder: OcspResponder, crls: Map<CaName, { der: Bytes; revision: number; until: number }>, clock: Clock): Promise<void> {
+async function handle(
+  request: IncomingMessage,
+  response: ServerResponse,
+  pki: Pki,
+  responder: OcspResponder,
+  crls: Map<CaName, { der: Bytes; revision: number; until: number }>,
+  clock: Clock,
+): Promise<void> {
   const path = request.url ?? "/";
   if (request.method === "POST") {
     const body = await readBody(request, response);
     if (body !== undefined) sendOcsp(response, responder.answer(body), clock);
     return;
   }
-  if (request.method !== "GET" && request.method !== "HEAD") return send(response, 405, "text/plain", Buffer.from("use GET or POST\n"));
+  if (request.method !== "GET" && request.method !== "HEAD")
+    return send(response, 405, "text/plain", Buffer.from("use GET or POST\n"));
   const crl = /^\/crl\/([a-z-]+)\.crl$/.exec(path)?.[1];
   if (crl !== undefined && isCa(crl)) return sendCrl(response, pki, crl, crls, clock);
   const ca = /^\/ca\/([a-z-]+)\.crt$/.exec(path)?.[1];
   if (ca !== undefined && isCa(ca)) return send(response, 200, "application/pkix-cert", pki.ca(ca).der);
   const inPath = ocspRequestInPath(path);
-  if (inPath === undefined) return send(response, 404, "text/plain", Buffer.from("nothing here: OCSP by GET or POST, /crl/<ca>.crl, /ca/<ca>.crt\n"));
+  if (inPath === undefined)
+    return send(
+      response,
+      404,
+      "text/plain",
+      Buffer.from("nothing here: OCSP by GET or POST, /crl/<ca>.crl, /ca/<ca>.crt\n"),
+    );
   sendOcsp(response, responder.answer(inPath), clock);
 }
 
@@ -79,18 +93,29 @@ async function readBody(request: IncomingMessage, response: ServerResponse): Pro
   return Buffer.concat(parts);
 }
 
-function sendOcsp(response: ServerResponse, answer: { der: Bytes; cacheUntil: number | undefined }, clock: Clock): void {
+function sendOcsp(
+  response: ServerResponse,
+  answer: { der: Bytes; cacheUntil: number | undefined },
+  clock: Clock,
+): void {
   const headers: Record<string, string> = { "cache-control": "no-store" };
   if (answer.cacheUntil !== undefined) {
     // RFC 5019 6.2.
-    headers["cache-control"] = `max-age=${Math.max(0, Math.floor((answer.cacheUntil - clock.now()) / 1000))}, public, no-transform, must-revalidate`;
+    headers["cache-control"] =
+      `max-age=${Math.max(0, Math.floor((answer.cacheUntil - clock.now()) / 1000))}, public, no-transform, must-revalidate`;
     headers.expires = new Date(answer.cacheUntil).toUTCString();
     headers.etag = `"${createHash("sha1").update(answer.der).digest("hex")}"`;
   }
   send(response, 200, "application/ocsp-response", answer.der, headers);
 }
 
-function sendCrl(response: ServerResponse, pki: Pki, ca: CaName, crls: Map<CaName, { der: Bytes; revision: number; until: number }>, clock: Clock): void {
+function sendCrl(
+  response: ServerResponse,
+  pki: Pki,
+  ca: CaName,
+  crls: Map<CaName, { der: Bytes; revision: number; until: number }>,
+  clock: Clock,
+): void {
   const now = clock.now();
   let known = crls.get(ca);
   if (known === undefined || known.until <= now || known.revision !== pki.revision) {
@@ -99,10 +124,18 @@ function sendCrl(response: ServerResponse, pki: Pki, ca: CaName, crls: Map<CaNam
     known = { der, revision: pki.revision, until: now + CRL_REFRESH };
     crls.set(ca, known);
   }
-  send(response, 200, "application/pkix-crl", known.der, { "cache-control": `max-age=${Math.floor(CRL_REFRESH / 1000)}` });
+  send(response, 200, "application/pkix-crl", known.der, {
+    "cache-control": `max-age=${Math.floor(CRL_REFRESH / 1000)}`,
+  });
 }
 
-function send(response: ServerResponse, status: number, type: string, body: Bytes, headers: Record<string, string> = {}): void {
+function send(
+  response: ServerResponse,
+  status: number,
+  type: string,
+  body: Bytes,
+  headers: Record<string, string> = {},
+): void {
   response.writeHead(status, { "content-type": type, "content-length": String(body.length), ...headers });
   response.end(response.req.method === "HEAD" ? undefined : body);
 }

@@ -79,7 +79,9 @@ export class World implements Clock {
     for (let copy = 0; copy < copies; copy++) {
       if (this.random.chance(this.link.loss)) continue;
       const [least, most] = this.link.delay;
-      this.after(least + this.random.below(most - least + 1), () => this.#receivers.get(to.address)?.(Buffer.from(seen), from, to, marker));
+      this.after(least + this.random.below(most - least + 1), () =>
+        this.#receivers.get(to.address)?.(Buffer.from(seen), from, to, marker),
+      );
     }
   }
 
@@ -112,7 +114,10 @@ export function forSeeds(count: number, replay: string | undefined, simulate: (s
     try {
       simulate(seed);
     } catch (error) {
-      throw new Error(`seed ${seed} failed; replay it with FEMTOGATE_SEED=${seed}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+      throw new Error(
+        `seed ${seed} failed; replay it with FEMTOGATE_SEED=${seed}: ${error instanceof Error ? error.message : String(error)}`,
+        { cause: error },
+      );
     }
   }
 }

@@ -16,3 +16,8 @@ export interface Random {
   /** `count` octets; cryptographically strong in production, from the seed in simulation. */
   bytes(count: number): Bytes;
 }
+
+export interface Timers {
+  /** Runs `run` once `delay` milliseconds have passed; the function it gives takes that back. */
+  after(delay: Milliseconds, run: () => void): () => void;
+}

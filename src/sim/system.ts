@@ -1,12 +1,20 @@
-/** The real world's clock and randomness, for shells. */
+/** The real world's clock, timers and randomness, for shells. */
 import { randomFillSync } from "node:crypto";
-import type { Clock, Random } from "./environment.ts";
+import type { Clock, Random, Timers } from "./environment.ts";
 
 const POOL = 4096;
+/** Node's longest timer, milliseconds: a longer one would fire at once. */
+const MAX_DELAY = 2 ** 31 - 1;
 let pool = Buffer.alloc(0);
 
-export const systemEnvironment: { clock: Clock; random: Random } = {
+export const systemEnvironment: { clock: Clock; timers: Timers; random: Random } = {
   clock: { now: () => Date.now() },
+  timers: {
+    after(delay, run) {
+      const timer = setTimeout(run, Math.min(delay, MAX_DELAY));
+      return () => clearTimeout(timer);
+    },
+  },
   random: {
     bytes(count) {
       // Filled in advance: a call into OpenSSL for each nonce and SPI costs more than the octets.

@@ -5,7 +5,7 @@
  * exactly.
  */
 import type { Bytes } from "../bytes/bytes.ts";
-import type { Clock, Milliseconds } from "./environment.ts";
+import type { Clock, Milliseconds, Timers } from "./environment.ts";
 import { type SeededRandom, seededRandom } from "./random.ts";
 
 export interface Address {
@@ -32,7 +32,7 @@ interface Event {
   run: () => void;
 }
 
-export class World implements Clock {
+export class World implements Clock, Timers {
   readonly random: SeededRandom;
   /** May be changed while the world runs. */
   link: Link;
@@ -54,12 +54,15 @@ export class World implements Clock {
     return this.#now;
   }
 
-  /** Runs `run` after `delay` milliseconds of virtual time. */
-  after(delay: number, run: () => void): void {
-    const event = { at: this.#now + Math.max(0, delay), order: this.#order++, run };
+  /** Runs `run` after `delay` milliseconds of virtual time; the function it gives takes that back. */
+  after(delay: number, run: () => void): () => void {
+    const event: Event = { at: this.#now + Math.max(0, delay), order: this.#order++, run };
     let index = this.#events.length;
     while (index > 0 && this.#events[index - 1]!.at > event.at) index--;
     this.#events.splice(index, 0, event);
+    return () => {
+      event.run = () => undefined;
+    };
   }
 
   /** Delivers datagrams for all ports of `address` to `receive`. */
@@ -99,6 +102,24 @@ export class World implements Clock {
       event.run();
     }
     return true;
+  }
+
+  /**
+   * As `runUntil`, for parties that answer through promises: between two events of virtual time everything that waits for
+   * a promise gets its turn.
+   */
+  async runUntilSettled(done: () => boolean, within: Milliseconds): Promise<boolean> {
+    const limit = this.#now + within;
+    for (;;) {
+      await new Promise((resolve) => setImmediate(resolve));
+      if (done()) return true;
+      const next = this.#events[0];
+      if (next === undefined || next.at > limit) {
+        this.#now = limit;
+        return done();
+      }
+      this.runUntil(() => this.#now >= next.at && this.#events[0] !== next, next.at - this.#now);
+    }
   }
 
   /** Lets `duration` milliseconds pass. */

@@ -1,0 +1,147 @@
+/** The parts of a role's configuration that say how it speaks IKE and ESP, the same for gateway and device. */
+import { z } from "zod";
+import { cidrRange, parseCidr } from "../bytes/ip.ts";
+import { duration, port } from "../config/fields.ts";
+import type { DataPlane } from "../esp/dataPlane.ts";
+import type { TrafficSelector } from "../esp/selector.ts";
+import { CONNECTION_DEFAULTS, type Connection } from "../ike/sa/connection.ts";
+import { ProposalSyntaxError, parseEspProposal, parseIkeProposal } from "../ike/sa/proposal.ts";
+import { HashAlgorithm } from "../tre/authSignature.ts";
+
+/** UDP ports; 0 lets the system choose, which only a device can do. */
+export const portsSection = z.strictObject({ ike: port.default(500), natT: port.default(4500) }).prefault({});
+
+export const ikeSection = z
+  .strictObject({
+    /** In order of preference, as strongSwan writes them. */
+    proposals: z
+      .array(z.string())
+      .min(1)
+      .default([
+        "aes128gcm16-aes256gcm16-prfsha256-prfsha384-x25519-ecp256-ecp384-modp2048-modp3072",
+        "aes128-aes256-sha256-sha384-prfsha256-prfsha384-x25519-ecp256-ecp384-modp2048-modp3072",
+      ]),
+    /** Hashes accepted in RFC 7427 signatures, and announced. */
+    signatureHashes: z.array(z.enum(["sha256", "sha384", "sha512"])).default(["sha256", "sha384", "sha512"]),
+    /** Accepts 3DES, MODP 1024 and 1536 in proposals, SHA-1 and short keys in certificates: for old devices. */
+    allowWeakAlgorithms: z.boolean().default(false),
+    rekeyAfter: duration.default(CONNECTION_DEFAULTS.ikeRekeyAfter),
+    dpdInterval: duration.default(CONNECTION_DEFAULTS.dpdInterval),
+    natKeepaliveInterval: duration.default(CONNECTION_DEFAULTS.natKeepaliveInterval),
+    /** Largest IP packet of an IKE message, octets (RFC 7383); 0 switches fragmentation off. */
+    fragmentSize: z
+      .union([z.literal(0), z.number().int().min(576).max(65_535)])
+      .default(CONNECTION_DEFAULTS.fragmentSize),
+    retransmission: z
+      .strictObject({
+        initial: duration.default(CONNECTION_DEFAULTS.retransmission.initial),
+        factor: z.number().min(1).max(10).default(CONNECTION_DEFAULTS.retransmission.factor),
+        tries: z.number().int().min(1).max(20).default(CONNECTION_DEFAULTS.retransmission.tries),
+      })
+      .prefault({}),
+  })
+  .superRefine((section, context) => checkProposals(section, context, parseIkeProposal))
+  .prefault({});
+
+export const espSection = z
+  .strictObject({
+    proposals: z.array(z.string()).min(1).default(["aes128gcm16-aes256gcm16", "aes128-aes256-sha256"]),
+    allowWeakAlgorithms: z.boolean().default(false),
+    rekeyAfter: duration.default(CONNECTION_DEFAULTS.childRekeyAfter),
+    /** Octets in either direction after which a CHILD SA is rekeyed; 0: never for that. */
+    rekeyAfterBytes: z.number().int().min(0).default(CONNECTION_DEFAULTS.childRekeyAfterBytes),
+    /** Packets (RFC 4303 3.4.3). */
+    replayWindow: z.number().int().min(32).max(65_536).default(CONNECTION_DEFAULTS.replayWindow),
+  })
+  .superRefine((section, context) => checkProposals(section, context, parseEspProposal))
+  .prefault({});
+
+/** Revocation status of the peer's certificate in the IKE exchange itself (RFC 4806). */
+export const ocspSection = z
+  .strictObject({
+    /** `leaf` or `path`: asks in-band and refuses the peer without a valid `good` (TS 33.320 7.2.3-4). */
+    inBand: z.enum(["off", "leaf", "path"]).default("off"),
+    /** How far clocks may differ. */
+    tolerance: duration.default(300_000),
+    /** A response without nextUpdate older than this is stale. */
+    maxAge: duration.default(7 * 24 * 3600_000),
+  })
+  .prefault({});
+
+export type IkeSettings = z.output<typeof ikeSection>;
+export type EspSettings = z.output<typeof espSection>;
+export type OcspSettings = z.output<typeof ocspSection>;
+
+/** IKE's numbers of the accepted signature hashes (RFC 7427 A). */
+export function hashNumbers(settings: IkeSettings): number[] {
+  return settings.signatureHashes.map((name) => HASHES[name]);
+}
+
+/** What a connection takes from the settings and from the data plane that will carry it. */
+export function connectionFrom(
+  ike: IkeSettings,
+  esp: EspSettings,
+  plane: Pick<DataPlane, "needsUdpEncapsulation">,
+): Omit<
+  Connection,
+  | "name"
+  | "identity"
+  | "trustedCaHashes"
+  | "askOcsp"
+  | "localSelectors"
+  | "remoteSelectors"
+  | "connectedTo"
+  | "requestAttributes"
+> {
+  return {
+    ...CONNECTION_DEFAULTS,
+    ikeProposals: ike.proposals.map((text) => parseIkeProposal(text, { allowWeak: ike.allowWeakAlgorithms })),
+    espProposals: esp.proposals.map((text) => parseEspProposal(text, { allowWeak: esp.allowWeakAlgorithms })),
+    signatureHashes: hashNumbers(ike),
+    forceUdpEncapsulation: plane.needsUdpEncapsulation,
+    fragmentSize: ike.fragmentSize,
+    retransmission: ike.retransmission,
+    dpdInterval: ike.dpdInterval,
+    natKeepaliveInterval: ike.natKeepaliveInterval,
+    ikeRekeyAfter: ike.rekeyAfter,
+    childRekeyAfter: esp.rekeyAfter,
+    childRekeyAfterBytes: esp.rekeyAfterBytes,
+    replayWindow: esp.replayWindow,
+  };
+}
+
+/** All protocols and ports of an address block that the configuration has checked. */
+export function blockSelector(block: string): TrafficSelector {
+  const parsed = parseCidr(block);
+  if (parsed === undefined) throw new RangeError(`"${block}" is no address block`);
+  const { start, end } = cidrRange(parsed);
+  return {
+    type: start.length === 4 ? 7 : 8,
+    protocol: 0,
+    startPort: 0,
+    endPort: 0xffff,
+    startAddress: start,
+    endAddress: end,
+  };
+}
+
+function checkProposals(
+  section: { proposals: string[]; allowWeakAlgorithms: boolean },
+  context: z.RefinementCtx,
+  parse: (text: string, policy: { allowWeak: boolean }) => unknown,
+): void {
+  for (const [index, text] of section.proposals.entries()) {
+    try {
+      parse(text, { allowWeak: section.allowWeakAlgorithms });
+    } catch (error) {
+      if (!(error instanceof ProposalSyntaxError)) throw error;
+      context.addIssue({ code: "custom", path: ["proposals", index], message: error.message });
+    }
+  }
+}
+
+const HASHES = {
+  sha256: HashAlgorithm.SHA2_256,
+  sha384: HashAlgorithm.SHA2_384,
+  sha512: HashAlgorithm.SHA2_512,
+} as const;

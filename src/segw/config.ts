@@ -1,0 +1,81 @@
+/** The gateway's configuration file (YAML); docs/guides/segw.md shows a complete one. */
+import { z } from "zod";
+import { cidr, duration, fqdn, ipAddress, path } from "../config/fields.ts";
+import { espSection, ikeSection, ocspSection, portsSection } from "../ipsec/settings.ts";
+import { logSection } from "../observe/log.ts";
+
+export const gatewayConfig = z.strictObject({
+  /** IDr, which must stand in the certificate's subjectAltName (TS 33.320 7.2.2-4). */
+  name: z.union([ipAddress, fqdn]),
+  /** Addresses of this machine to serve; each gets both ports. */
+  listen: z.array(ipAddress).min(1),
+  ports: portsSection,
+  credentials: z.strictObject({
+    /** PEM: the gateway's certificate and its intermediates, end entity first, without the root. */
+    chain: path,
+    /** PEM, PKCS#8. */
+    key: path,
+    /** PEM files of our own roots; needed to ask for the status of the path's last certificate. */
+    roots: z.array(path).default([]),
+    /** Signs with RSASSA-PSS where the peer takes RFC 7427 signatures. */
+    pss: z.boolean().default(false),
+  }),
+  /** Who may issue device certificates (TS 33.320 7.2.2-2, 7.2.4-2): PEM files. */
+  trust: z.strictObject({ roots: z.array(path).min(1) }),
+  ike: ikeSection,
+  esp: espSection,
+  /** Asks devices for their own status in-band; few devices have one. */
+  ocsp: ocspSection,
+  /** The gateway's own status, sent in-band (TS 33.320 7.2.2-6). */
+  ownStatus: z
+    .strictObject({
+      send: z.enum(["off", "leaf", "path"]).default("leaf"),
+      /** Sends it to devices that did not ask, too. */
+      unasked: z.boolean().default(false),
+      /** The responder; by default the one that each certificate names. */
+      url: z.url({ protocol: /^http$/, error: "is no http: URL" }).optional(),
+      refreshAfter: duration.default(3600_000),
+    })
+    .prefault({}),
+  /** Whether device certificates are checked for revocation, and by whom (TS 33.320 7.2.2-7, -8). */
+  deviceStatus: z
+    .strictObject({
+      method: z.enum(["off", "ocsp"]).default("off"),
+      urls: z.array(z.url({ protocol: /^http$/, error: "is no http: URL" })).default([]),
+      /** Contacts the responder that the certificate itself names. */
+      useCertificatesOwn: z.boolean().default(false),
+      onNoAnswer: z.enum(["refuse", "accept"]).default("refuse"),
+    })
+    .prefault({}),
+  /** What devices may reach through the tunnel. */
+  protected: z.array(cidr).min(1),
+  pool: z.strictObject({
+    /** Inner addresses for devices. */
+    blocks: z.array(cidr).min(1),
+    dns: z.array(ipAddress).default([]),
+    /** Refuses devices that ask for no address. */
+    required: z.boolean().default(true),
+  }),
+  /** Deletes older IKE SAs of a device that attaches anew (TS 33.320 A.1-9). */
+  uniqueDevices: z.boolean().default(true),
+  limits: z
+    .strictObject({
+      cookieThreshold: z.number().int().min(0).default(128),
+      maxHalfOpen: z.number().int().min(1).default(10_000),
+    })
+    .prefault({}),
+  dataPlane: z
+    .strictObject({
+      kind: z.enum(["tun", "none"]).default("tun"),
+      interface: z.string().min(1).max(15).default("segw%d"),
+      mtu: z.number().int().min(1280).max(65_535).optional(),
+      /** The gateway's own inner addresses ("10.64.0.1/32"). */
+      addresses: z.array(cidr).default([]),
+    })
+    .prefault({}),
+  /** Milliseconds or so to wait for devices to answer Deletes on shutdown. */
+  shutdownLimit: duration.default(2_000),
+  log: logSection,
+});
+
+export type GatewayConfig = z.output<typeof gatewayConfig>;

@@ -1,0 +1,184 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import type { Bytes } from "../../../src/bytes/bytes.ts";
+import type { Connection } from "../../../src/ike/sa/connection.ts";
+import { parseIkeProposal } from "../../../src/ike/sa/proposal.ts";
+import { World } from "../../../src/sim/world.ts";
+import { keyIdOf, subjectAltName } from "../../../src/x509/build.ts";
+import type { Certificate } from "../../../src/x509/certificate.ts";
+import { buildOcspResponse, certIdOf } from "../../../src/x509/ocsp.ts";
+import {
+  connection,
+  DEVICE,
+  deviceConnection,
+  GATEWAY,
+  type Oracle,
+  type Pair,
+  Peer,
+  trustingOracle,
+} from "../../ike/sa/pair.ts";
+import { DAY, LEAF_EXTENSIONS, make, NOW } from "../../x509/made.ts";
+import { capture, Tshark, tapped } from "./tshark.ts";
+
+const IKE_AUTH = "35";
+
+test("tshark finds nothing malformed and decrypts IKE_AUTH, IPv4 and IPv6, with and without NAT and fragments", async () => {
+  for (const [name, addresses, overrides] of CASES) {
+    using tshark = new Tshark();
+    const { world, device, gateway, datagrams } = attach(addresses, overrides);
+    device.command(device.current, "close");
+    world.run(2000);
+    await capture(tshark.file, (file) => {
+      for (const event of gateway.of("keys")) file.keys(event);
+      for (const datagram of datagrams) file.datagram(datagram);
+    });
+    assert.deepEqual(tshark.complaints(), [], name);
+    const rows = tshark.fields(
+      "with keys",
+      "isakmp.exchangetype",
+      "isakmp.id.data.fqdn",
+      "udp.dstport",
+      "frame.time_epoch",
+    );
+    assert.equal(rows.length, datagrams.length, name);
+    const identities = rows.filter(([type]) => type === IKE_AUTH).flatMap(([, fqdn]) => fqdn!.split(","));
+    assert.ok(identities.includes(DEVICE) && identities.includes(GATEWAY), `${name}: ${identities}`);
+    assert.deepEqual(
+      rows.map(([, , port]) => Number(port)),
+      datagrams.map(({ to }) => to.port),
+      name,
+    );
+    assert.deepEqual(
+      rows.map(([, , , at]) => Math.round(Number(at) * 1000)),
+      datagrams.map(({ at }) => at),
+      name,
+    );
+    assert.doesNotMatch(tshark.read("without keys", "-O", "isakmp"), new RegExp(DEVICE), `${name}, without keys`);
+  }
+});
+
+test("tshark decrypts every IKE suite with the keys we export, and finds each ICV right", async () => {
+  using tshark = new Tshark();
+  const runs = SUITES.map((text, index) => {
+    const proposals = { ikeProposals: [parseIkeProposal(text, { allowWeak: true })], fragmentSize: 4096 };
+    return attach(V4, proposals, index + 1);
+  });
+  await capture(tshark.file, (file) => {
+    for (const { device, datagrams } of runs) {
+      for (const event of device.of("keys")) file.keys(event);
+      for (const datagram of datagrams) file.datagram(datagram);
+    }
+  });
+  assert.deepEqual(tshark.complaints(), []);
+  const rows = tshark.fields("with keys", "isakmp.exchangetype", "isakmp.id.data.fqdn");
+  const identities = rows.filter(([type]) => type === IKE_AUTH).map(([, fqdn]) => fqdn);
+  assert.deepEqual(
+    identities,
+    SUITES.flatMap(() => [DEVICE, GATEWAY]),
+  );
+  const verdicts = tshark.read("with keys", "-O", "isakmp").match(/Integrity Checksum Data: .*/g) ?? [];
+  assert.equal(verdicts.filter((verdict) => verdict.endsWith("[correct]")).length, 2 * SUITES.length);
+});
+
+test("an in-band OCSP response is decrypted, and all that tshark 4.0 minds is that it is no certificate", async () => {
+  using tshark = new Tshark();
+  const { device, datagrams } = attach(V4, { askOcsp: { responderHashes: [] }, fragmentSize: 4096 });
+  await capture(tshark.file, (file) => {
+    for (const event of device.of("keys")) file.keys(event);
+    for (const datagram of datagrams) file.datagram(datagram);
+  });
+  const [frame, ...complaints] = tshark.complaints().filter((line) => !line.includes("[Group: Malformed]"));
+  assert.match(frame!, /^Frame 4:/);
+  for (const line of complaints) assert.match(line, OCSP_AS_CERTIFICATE);
+  const [encodings] = tshark.fields("with keys", "isakmp.cert.encoding").filter(([types]) => types!.includes("14"));
+  assert.deepEqual(encodings, ["4,4,14"]);
+});
+
+test("a second run continues the capture, and tshark reads and decrypts both sections", async () => {
+  using tshark = new Tshark();
+  const runs = [1, 2].map((seed) => attach(V4, {}, seed));
+  for (const { device, datagrams } of runs) {
+    await capture(tshark.file, (file) => {
+      for (const event of device.of("keys")) file.keys(event);
+      for (const datagram of datagrams) file.datagram({ ...datagram, direction: "sent", comment: `seen by ${DEVICE}` });
+    });
+  }
+  const rows = tshark.fields("with keys", "frame.comment", "isakmp.id.data.fqdn");
+  assert.equal(rows.length, runs.flatMap(({ datagrams }) => datagrams).length);
+  assert.ok(rows.every(([comment]) => comment === `seen by ${DEVICE}`));
+  assert.equal(rows.filter(([, fqdn]) => fqdn!.split(",").includes(DEVICE)).length, 2);
+});
+
+/** Certificates and an OCSP response that are what they say, so that tshark may look into them. */
+const CREDENTIALS = (() => {
+  const ca = make({ name: "operator CA" });
+  const chainOf = (name: string) => {
+    const leaf = make({ name, issuer: ca, extensions: LEAF_EXTENSIONS, more: [subjectAltName({ dns: [name] })] });
+    return [leaf.certificate, ca.certificate];
+  };
+  const [gateway] = chainOf(GATEWAY);
+  const response = buildOcspResponse({
+    responderId: { byKey: keyIdOf(ca.keys.publicKey) },
+    producedAt: NOW,
+    responses: [
+      {
+        id: certIdOf(gateway!, ca.certificate),
+        status: { kind: "good" },
+        thisUpdate: NOW,
+        nextUpdate: NOW + DAY,
+      },
+    ],
+    nonce: undefined,
+    certificates: [],
+    signer: ca.signer,
+  });
+  return {
+    device: { certificates: chainOf(DEVICE), ocsp: [] },
+    gateway: { certificates: [gateway!, ca.certificate], ocsp: [response] },
+  };
+})();
+
+function presenting(credentials: { certificates: Certificate[]; ocsp: Bytes[] }): Oracle {
+  return (request) => {
+    if (request.ask !== "computeAuth") return trustingOracle(request);
+    const certificates = credentials.certificates.map(({ der }) => der);
+    const ocspResponses = request.ocspAsked ? credentials.ocsp : [];
+    return { ask: "computeAuth", result: { method: 14, data: Buffer.from("auth"), certificates, ocspResponses } };
+  };
+}
+
+/** That tshark takes CERT of encoding 14 (RFC 4806) for a certificate too: an OCSP response begins with an ENUMERATED. */
+const OCSP_AS_CERTIFICATE = /but found class:(UNIVERSAL\(0\) tag:10|CONTEXT\(2\) tag:0)\]$/;
+
+const V4 = ["192.0.2.1", "192.0.2.2"] as const;
+const V6 = ["2001:db8::1", "2001:db8:0:ffff::2"] as const;
+const NAT = { forceUdpEncapsulation: true };
+const CASES: [name: string, addresses: readonly [string, string], overrides: Partial<Connection>][] = [
+  ["IPv4", V4, { fragmentSize: 4096 }],
+  ["IPv6", V6, { fragmentSize: 4096 }],
+  ["IPv4, NAT, fragments", V4, { ...NAT, fragmentSize: 576 }],
+  ["IPv6, NAT, fragments", V6, { ...NAT, fragmentSize: 1280 }],
+];
+
+const SUITES = [
+  "aes128gcm16-prfsha256-x25519",
+  "aes256gcm16-prfsha384-ecp384",
+  ...["3des", "aes128", "aes192", "aes256"].flatMap((cipher) =>
+    ["sha1", "sha256", "sha384", "sha512"].map((hash) => `${cipher}-${hash}-x25519`),
+  ),
+];
+
+function attach(addresses: readonly [string, string], overrides: Partial<Connection>, seed = 1) {
+  const world = new World(seed);
+  const datagrams = tapped(world);
+  const made: Pair = {
+    world,
+    device: new Peer(world, addresses[0], undefined),
+    gateway: new Peer(world, addresses[1], connection(GATEWAY, overrides)),
+  };
+  made.device.oracle = presenting(CREDENTIALS.device);
+  made.gateway.oracle = presenting(CREDENTIALS.gateway);
+  made.device.connect(deviceConnection({ askOcsp: undefined, ...overrides }), addresses[1]);
+  assert.ok(world.runUntil(() => made.device.children.size > 0 && made.gateway.children.size > 0, 10_000));
+  return { ...made, datagrams };
+}

@@ -51,6 +51,30 @@ export function netmask(prefix: number): Bytes {
   return cidrRange({ address: Buffer.alloc(4), prefix }).end.map((octet) => ~octet & 0xff) as Bytes;
 }
 
+/** The blocks that a range of addresses is made of, at most `limit`; what is left over then is left out. */
+export function rangeBlocks(start: Uint8Array, end: Uint8Array, limit: number): Cidr[] {
+  const bits = start.length * 8;
+  const last = toNumber(end);
+  const blocks: Cidr[] = [];
+  for (let at = toNumber(start); at <= last && blocks.length < limit; ) {
+    let hostBits = 0;
+    // As large as the address's own zeros and the range's end allow.
+    while (hostBits < bits && (at >> BigInt(hostBits)) % 2n === 0n && at + (1n << BigInt(hostBits + 1)) - 1n <= last)
+      hostBits += 1;
+    blocks.push({ address: fromNumber(at, start.length), prefix: bits - hostBits });
+    at += 1n << BigInt(hostBits);
+  }
+  return blocks;
+}
+
+function toNumber(address: Uint8Array): bigint {
+  return address.reduce((sum, octet) => (sum << 8n) | BigInt(octet), 0n);
+}
+
+function fromNumber(value: bigint, length: number): Bytes {
+  return Buffer.from(value.toString(16).padStart(length * 2, "0"), "hex");
+}
+
 function parseIpv4(text: string): Bytes | undefined {
   const parts = text.split(".");
   if (parts.length !== 4 || !parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) <= 255))

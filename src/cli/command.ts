@@ -4,6 +4,8 @@ import { type ParseArgsConfig, parseArgs } from "node:util";
 export interface Io {
   /** Standard output, one call a line. */
   print(line: string): void;
+  /** Standard output as it is, with line feeds of its own. */
+  write(text: string): void;
   /** Standard error, one call a line. */
   complain(line: string): void;
   env: Record<string, string | undefined>;
@@ -39,4 +41,27 @@ export function numberOption(option: string, text: string, least: number, most: 
   if (!Number.isInteger(value) || value < least || value > most)
     throw new UsageError(`${option} takes a whole number from ${least} to ${most}, not "${text}"`);
   return value;
+}
+
+/** Options of every command that can write a capture. */
+export const captureOptions = { capture: { type: "string" }, "capture-keys": { type: "boolean" } } as const;
+
+/** What `captureOptions` say; keys are never written without a capture to read with them. */
+export function chosenCapture(values: {
+  capture?: string | undefined;
+  "capture-keys"?: boolean | undefined;
+}): { file: string; withKeys: boolean } | undefined {
+  const withKeys = values["capture-keys"] ?? false;
+  if (values.capture === undefined) {
+    if (withKeys) throw new UsageError("--capture-keys goes with --capture FILE.pcapng");
+    return undefined;
+  }
+  return { file: values.capture, withKeys };
+}
+
+/** The one configuration file that a role is started with. */
+export function oneConfiguration(positionals: readonly string[]): string {
+  const [file, ...more] = positionals;
+  if (file === undefined || more.length > 0) throw new UsageError("name one configuration file");
+  return file;
 }

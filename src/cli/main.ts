@@ -3,6 +3,8 @@ import { nearest } from "../config/nearest.ts";
 import { type Command, type Io, UsageError } from "./command.ts";
 
 const COMMANDS: Record<string, { summary: string; load: () => Promise<{ command: Command }> }> = {
+  segw: { summary: "the security gateway", load: () => import("./commands/segw.ts") },
+  henb: { summary: "a home base station", load: () => import("./commands/henb.ts") },
   pki: { summary: "CAs, certificates, CRLs and the OCSP responder", load: () => import("./commands/pki.ts") },
 };
 
@@ -63,6 +65,7 @@ const stopped = new Promise<void>((resolve) => {
 
 process.exitCode = await main(process.argv.slice(2), {
   print: (line) => process.stdout.write(`${line}\n`),
+  write: (text) => process.stdout.write(text),
   complain: (line) => process.stderr.write(`${line}\n`),
   env: process.env,
   stopped,

@@ -57,20 +57,24 @@ export const espSection = z
   .prefault({});
 
 /** Revocation status of the peer's certificate in the IKE exchange itself (RFC 4806). */
-export const ocspSection = z
-  .strictObject({
-    /** `leaf` or `path`: asks in-band and refuses the peer without a valid `good` (TS 33.320 7.2.3-4). */
-    inBand: z.enum(["off", "leaf", "path"]).default("off"),
-    /** How far clocks may differ. */
-    tolerance: duration.default(300_000),
-    /** A response without nextUpdate older than this is stale. */
-    maxAge: duration.default(7 * 24 * 3600_000),
-  })
-  .prefault({});
+const ocspFields = {
+  /** How far clocks may differ. */
+  tolerance: duration.default(300_000),
+  /** A response without nextUpdate older than this is stale. */
+  maxAge: duration.default(7 * 24 * 3600_000),
+};
+
+/** `leaf` or `path`: asks in-band and refuses the peer without a valid `good` (TS 33.320 7.2.3-4). */
+const inBand = z.enum(["off", "leaf", "path"]);
+
+/** For a gateway, whose devices seldom have a response of their own to send. */
+export const gatewayOcspSection = z.strictObject({ inBand: inBand.default("off"), ...ocspFields }).prefault({});
+
+/** For a device: the stricter reading of TS 33.320 7.2.3-4 unless it is loosened. */
+export const deviceOcspSection = z.strictObject({ inBand: inBand.default("leaf"), ...ocspFields }).prefault({});
 
 export type IkeSettings = z.output<typeof ikeSection>;
 export type EspSettings = z.output<typeof espSection>;
-export type OcspSettings = z.output<typeof ocspSection>;
 
 /** IKE's numbers of the accepted signature hashes (RFC 7427 A). */
 export function hashNumbers(settings: IkeSettings): number[] {

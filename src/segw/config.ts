@@ -1,7 +1,7 @@
 /** The gateway's configuration file (YAML); docs/guides/segw.md shows a complete one. */
 import { z } from "zod";
 import { cidr, duration, fqdn, ipAddress, path } from "../config/fields.ts";
-import { espSection, ikeSection, ocspSection, portsSection } from "../ipsec/settings.ts";
+import { espSection, gatewayOcspSection, ikeSection, portsSection } from "../ipsec/settings.ts";
 import { logSection } from "../observe/log.ts";
 
 export const gatewayConfig = z.strictObject({
@@ -25,7 +25,7 @@ export const gatewayConfig = z.strictObject({
   ike: ikeSection,
   esp: espSection,
   /** Asks devices for their own status in-band; few devices have one. */
-  ocsp: ocspSection,
+  ocsp: gatewayOcspSection,
   /** The gateway's own status, sent in-band (TS 33.320 7.2.2-6). */
   ownStatus: z
     .strictObject({

@@ -1,17 +1,108 @@
 /** The gateway as a process: configuration, certificates, sockets, data plane and log around `SecurityGateway`. */
-import { createPrivateKey, type KeyObject } from "node:crypto";
-import { readFileSync } from "node:fs";
-import { dirname, resolve } from "node:path";
-import { ConfigError, loadConfig } from "../config/load.ts";
-import type { DataPlane, PlaneHost } from "../esp/dataPlane.ts";
-import { NonePlane } from "../esp/planes/none.ts";
-import { createTunPlane } from "../esp/planes/tun.ts";
+import { createPublicKey } from "node:crypto";
+import { parseIp } from "../bytes/ip.ts";
 import { fetchOcsp } from "../http/ocspClient.ts";
-import { describeEvent } from "../ipsec/eventRecord.ts";
-import { UdpPorts } from "../ipsec/udpPorts.ts";
-import { createLogger, type Logger } from "../observe/log.ts";
-import type { Clock, Random, Timers } from "../sim/environment.ts";
-import { type Certificate, parseCertificate } from "../x509/certificate.ts";
-import { fromPem } from "../x509/pem.ts";
+import { RoleFileError, readCertificates, readConfig, readKey } from "../ipsec/roleFiles.ts";
+import {
+  type CaptureChoice,
+  openPlane,
+  openPorts,
+  PLANE_NEEDS,
+  type RoleEnvironment,
+  RoleObserver,
+} from "../ipsec/roleShell.ts";
+import { createLogger } from "../observe/log.ts";
+import { hasAddress, hasDns } from "../trust/serverName.ts";
 import { type GatewayConfig, gatewayConfig } from "./config.ts";
 import { type GatewayCredentials, SecurityGateway } from "./gateway.ts";
+
+export interface RunningGateway {
+  gateway: SecurityGateway;
+  /** Deletes all IKE SAs, waits for the devices' answers as long as configured, and lets go of everything. */
+  stop(): Promise<void>;
+}
+
+export interface ServeOptions {
+  /** Takes each log line. */
+  write(line: string): void;
+  capture: CaptureChoice | undefined;
+}
+
+/** Starts the gateway that a configuration file describes; throws typed errors that say what to put right. */
+export async function serveGateway(
+  file: string,
+  environment: RoleEnvironment,
+  options: ServeOptions,
+): Promise<RunningGateway> {
+  const { config, at } = readConfig(gatewayConfig, file);
+  const { clock, random, timers } = environment;
+  const log = createLogger(config.log, "segw", clock, options.write);
+  const credentials = readCredentials(config, at);
+  const observer = await RoleObserver.open(log, clock, "segw", options.capture);
+  const gateway = new SecurityGateway({
+    config,
+    credentials,
+    clock,
+    random,
+    timers,
+    fetchOcsp,
+    plane: PLANE_NEEDS,
+    onEvent: (event) => observer.event(event),
+    onFault: (what, error) => observer.fault(what, error),
+    exportKeys: options.capture?.withKeys ?? false,
+  });
+  const { service } = gateway;
+  const { plane } = await openPlane(service, observer, random, { ...config.dataPlane, routes: config.pool.blocks });
+  try {
+    const ports = await openPorts(service, observer, { addresses: config.listen, ports: config.ports });
+    service.connect(ports, plane);
+    const bound = ports.bound.map(({ ike, natT }) => ({ address: ike.address, ike: ike.port, natT: natT.port }));
+    log.info(
+      { event: "listening", bound, name: config.name },
+      `${config.name} serves ${bound.map(({ address }) => address).join(", ")}`,
+    );
+  } catch (error) {
+    await plane.close();
+    await observer.close();
+    throw error;
+  }
+  return {
+    gateway,
+    async stop() {
+      log.info({ event: "stopping", ikeSas: service.size }, `stopping: ${service.size} IKE SAs are deleted`);
+      await service.close(config.shutdownLimit);
+      await observer.close();
+      log.info({ event: "stopped" }, "stopped");
+    },
+  };
+}
+
+function readCredentials(config: GatewayConfig, at: (path: string) => string): GatewayCredentials {
+  const file = at(config.credentials.chain);
+  const chain = readCertificates(file);
+  const key = readKey(at(config.credentials.key));
+  // TS 33.320 7.2.3-1.
+  if (chain.length > MAX_PATH)
+    throw new RoleFileError(
+      `${file} holds ${chain.length} certificates; a gateway sends at most ${MAX_PATH}, without the root`,
+    );
+  const [own] = chain;
+  const address = parseIp(config.name);
+  const named = address === undefined ? hasDns(own!, config.name) : hasAddress(own!, address);
+  // TS 33.320 7.2.2-4: devices would refuse it; better to hear so at start.
+  if (!named)
+    throw new RoleFileError(
+      `the certificate in ${file} does not carry "${config.name}" in subjectAltName, as every device will demand`,
+    );
+  if (own!.publicKey?.equals(createPublicKey(key)) !== true)
+    throw new RoleFileError(`${at(config.credentials.key)} is not the key of the first certificate in ${file}`);
+  return {
+    chain,
+    key,
+    ownRoots: config.credentials.roots.flatMap((path) => readCertificates(at(path))),
+    deviceRoots: config.trust.roots.flatMap((path) => readCertificates(at(path))),
+  };
+}
+
+/** TS 33.320 7.2.3-1. */
+const MAX_PATH = 4;

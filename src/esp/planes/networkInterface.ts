@@ -39,6 +39,19 @@ export async function removeRoute(name: string, block: string): Promise<void> {
   await ip("route", "delete", blockText(block), "dev", name);
 }
 
+/**
+ * Keeps a host on the way that leads to it now, whatever blocks later go into a tunnel; the function it gives takes that
+ * back. Without it a tunnel that carries everything would carry its own packets.
+ */
+export async function pinRoute(address: string): Promise<() => Promise<void>> {
+  const [way] = JSON.parse(await ip("-json", "route", "get", address)) as { gateway?: string; dev: string }[];
+  if (way === undefined) throw new InterfaceError(`no route to ${address}`);
+  const host = hostText(`${address}/${address.includes(":") ? 128 : 32}`);
+  const route = [host, ...(way.gateway === undefined ? [] : ["via", way.gateway]), "dev", way.dev];
+  await ip("route", "replace", ...route);
+  return async () => void (await ip("route", "delete", ...route));
+}
+
 function hostText(text: string): string {
   const { address, prefix } = cidr(text);
   return `${formatIp(address)}/${prefix}`;
@@ -55,9 +68,10 @@ function cidr(text: string) {
   return parsed;
 }
 
-async function ip(...args: string[]): Promise<void> {
+async function ip(...args: string[]): Promise<string> {
   try {
-    await run("ip", args, { timeout: LIMIT_MS });
+    const { stdout } = await run("ip", args, { timeout: LIMIT_MS });
+    return stdout;
   } catch (error) {
     const { code, stderr } = error as { code?: string | number; stderr?: string };
     if (code === "ENOENT") throw new TunUnavailable("the command `ip` is missing", "install iproute2");

@@ -13,7 +13,7 @@ import type { Bytes } from "../../bytes/bytes.ts";
 import type { Random } from "../../sim/environment.ts";
 import type { ChildSaId, ChildSaSpec, ChildSaUsage, DataPlane, PlaneHost, UdpAddress } from "../dataPlane.ts";
 import { type DropReason, EspProcessor } from "../processor.ts";
-import { addAddress, addRoute, bringUp, removeAddress, removeRoute } from "./networkInterface.ts";
+import { addAddress, addRoute, bringUp, pinRoute, removeAddress, removeRoute } from "./networkInterface.ts";
 import { TunDevice, type TunUnavailable } from "./tunDevice.ts";
 
 /** Octets; see the header of this file. */
@@ -127,6 +127,11 @@ export class TunPlane implements DataPlane {
 
   removeRoute(block: string): Promise<void> {
     return removeRoute(this.#device.name, block);
+  }
+
+  /** Keeps a host outside the tunnel, such as the peer's outer address; the function it gives takes that back. */
+  pinRoute(address: string): Promise<() => Promise<void>> {
+    return pinRoute(address);
   }
 
   close(): Promise<void> {

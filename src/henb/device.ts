@@ -1,0 +1,222 @@
+/**
+ * The home base station: attaches to its gateway and stays attached (TS 33.320 A.1).
+ *
+ * Everything that needs the identity, the key or the roots goes through the TrE; this core sees answers only (5.2-2).
+ * Without an intact TrE nothing is attempted (5.2-3, A.1-1).
+ */
+import type { ChildSaSpec, DataPlane } from "../esp/dataPlane.ts";
+import { CfgAttribute } from "../ike/codec/numbers.ts";
+import type { Connection } from "../ike/sa/connection.ts";
+import type { IkeEvent, IkeRefusal, IkeSaId, OwnAuth, Request, VerifiedPeer } from "../ike/sa/effects.ts";
+import type { Path } from "../ike/sa/ikeSa.ts";
+import { innerAddresses } from "../ipsec/eventRecord.ts";
+import { type IkeDecisions, IkeService } from "../ipsec/ikeService.ts";
+import { blockSelector, connectionFrom } from "../ipsec/settings.ts";
+import type { Clock, Milliseconds, Random, Timers } from "../sim/environment.ts";
+import { AuthSignatureError } from "../tre/authSignature.ts";
+import type { PeerRefusal, TrustedEnvironment } from "../tre/trustedEnvironment.ts";
+import type { DeviceConfig } from "./config.ts";
+
+/** Each named for what the device waits for or has. */
+export type DeviceState =
+  | { kind: "Idle" }
+  | { kind: "Unfit"; problems: readonly string[] }
+  | { kind: "Attaching"; sa: IkeSaId; attempt: number }
+  | { kind: "Attached"; sa: IkeSaId; addresses: readonly string[]; ocsp: string }
+  | { kind: "Waiting"; attempt: number; refusal: IkeRefusal | undefined }
+  | { kind: "Stopped"; refusal: IkeRefusal | undefined };
+
+export interface DeviceOptions {
+  config: DeviceConfig;
+  tre: TrustedEnvironment;
+  clock: Clock;
+  random: Random;
+  timers: Timers;
+  plane: Pick<DataPlane, "needsUdpEncapsulation">;
+  /** Outer addresses for the next attempt; the `attempt`th, so that several gateways take turns. */
+  nextPath(attempt: number): Promise<Path>;
+  onEvent(event: IkeEvent): void;
+  onFault(what: string, error: unknown): void;
+  onState(state: DeviceState): void;
+  /** Sees each CHILD SA before it is installed: its selectors say what to route into the tunnel. */
+  onChild(spec: ChildSaSpec): void;
+  exportKeys: boolean;
+}
+
+type Ask<K extends Request["ask"]> = Extract<Request, { ask: K }>;
+
+export class HomeNodeB implements IkeDecisions {
+  readonly service: IkeService;
+  readonly #options: DeviceOptions;
+  #state: DeviceState = { kind: "Idle" };
+  #connection: Connection | undefined;
+  #cancelRetry: () => void = () => undefined;
+
+  constructor(options: DeviceOptions) {
+    this.#options = options;
+    const { clock, random, timers, config, exportKeys } = options;
+    this.service = new IkeService({
+      endpoint: {
+        clock,
+        random,
+        responder: undefined,
+        cookieThreshold: 0,
+        maxHalfOpen: 0,
+        trace: config.log.messages,
+        exportKeys,
+      },
+      decisions: this,
+      timers,
+      onEvent: (event) => this.#onEvent(event),
+      onFault: options.onFault,
+      prepareChild: (spec) => {
+        options.onChild(spec);
+        return spec;
+      },
+    });
+  }
+
+  get state(): DeviceState {
+    return this.#state;
+  }
+
+  /** Checks integrity and begins to attach; resolves once the first request is on its way or nothing may be sent. */
+  async start(): Promise<void> {
+    const { tre, config, plane } = this.#options;
+    const integrity = await tre.verifyIntegrity();
+    // TS 33.320 5.2-3, A.1-1: on failure nothing below is attempted.
+    if (!integrity.intact) return this.#enter({ kind: "Unfit", problems: integrity.problems });
+    const identity = await tre.identity();
+    this.#connection = {
+      ...connectionFrom(config.ike, config.esp, plane),
+      name: config.gateway.name,
+      identity: { idType: identity.idType, idData: identity.idData },
+      trustedCaHashes: await tre.rootKeyHashes(),
+      askOcsp: config.ocsp.inBand === "off" ? undefined : { responderHashes: await tre.ocspResponderHashes() },
+      localSelectors: anyAddress(config),
+      remoteSelectors: config.reach
+        .map(blockSelector)
+        .filter(({ type }) => wants(config, type === 7 ? "ipv4" : "ipv6")),
+      connectedTo:
+        /[a-z]/i.test(config.gateway.name) && !config.gateway.name.includes(":")
+          ? { fqdn: config.gateway.name }
+          : { address: config.gateway.name },
+      requestAttributes: requestAttributes(config),
+      // A gateway's address does not change under way; whoever claims otherwise is not followed.
+      followPeerAddress: false,
+    };
+    await this.#attach(1);
+  }
+
+  /** Deletes the IKE SA and ends. */
+  async stop(): Promise<void> {
+    this.#cancelRetry();
+    const refusal = this.#state.kind === "Waiting" ? this.#state.refusal : undefined;
+    if (this.#state.kind !== "Stopped" && this.#state.kind !== "Unfit") this.#enter({ kind: "Stopped", refusal });
+    await this.service.close(this.#options.config.shutdownLimit);
+  }
+
+  /** TS 33.320 7.2.2-12: AUTH is computed in the TrE. */
+  async computeAuth({ octets, peerHashes, acceptableCas }: Ask<"computeAuth">): Promise<OwnAuth | PeerRefusal> {
+    const { tre } = this.#options;
+    try {
+      const { method, data } = await tre.computeAuth({ octets, peerHashes, acceptableCas });
+      return { method, data, certificates: await tre.certificates(), ocspResponses: [] };
+    } catch (error) {
+      if (!(error instanceof AuthSignatureError)) throw error;
+      return { reason: error.reason, message: error.message };
+    }
+  }
+
+  /** TS 33.320 7.2.2-11: signatures are verified in the TrE. */
+  async verifyPeer({ credentials }: Ask<"verifyPeer">): Promise<VerifiedPeer | PeerRefusal> {
+    const verdict = await this.#options.tre.verifyPeer(credentials);
+    return verdict.valid ? { evidence: verdict.evidence } : verdict.refusal;
+  }
+
+  /** A device assigns nothing. */
+  assignAddress(): PeerRefusal {
+    return { reason: "NotAGateway", message: "a device has no addresses to give" };
+  }
+
+  async #attach(attempt: number): Promise<void> {
+    let path: Path;
+    try {
+      path = await this.#options.nextPath(attempt);
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      return this.#retryAfter(attempt, { reason: "NoPath", message, by: "us" });
+    }
+    if (this.#state.kind === "Stopped") return;
+    const sa = this.service.initiate(this.#connection!, path);
+    // A refusal may have come while the request was being sent.
+    if (this.#state.kind === "Idle" || this.#state.kind === "Waiting") this.#enter({ kind: "Attaching", sa, attempt });
+  }
+
+  #onEvent(event: IkeEvent): void {
+    this.#options.onEvent(event);
+    const state = this.#state;
+    switch (event.kind) {
+      case "established":
+        this.#enter({
+          kind: "Attached",
+          sa: event.sa,
+          addresses: innerAddresses(event.addresses),
+          ocsp: event.evidence.ocsp,
+        });
+        break;
+      case "ikeRekeyed":
+        if (state.kind === "Attached" && state.sa === event.from) this.#state = { ...state, sa: event.to };
+        break;
+      case "failed":
+        if (state.kind === "Attaching" && state.sa === event.sa) this.#retryAfter(state.attempt, event.refusal);
+        break;
+      case "closed":
+        if (state.kind === "Attached" && state.sa === event.sa) this.#retryAfter(0, undefined);
+        break;
+    }
+  }
+
+  #retryAfter(attempt: number, refusal: IkeRefusal | undefined): void {
+    if (this.#state.kind === "Stopped") return;
+    const { initial, most } = this.#options.config.reconnect;
+    if (initial === 0) return this.#enter({ kind: "Stopped", refusal });
+    this.#enter({ kind: "Waiting", attempt, refusal });
+    this.#cancelRetry = this.#options.timers.after(
+      this.#waitingTime(attempt, initial, most),
+      () => void this.#attach(attempt + 1),
+    );
+  }
+
+  /** Doubles with each attempt, half of it random, so that a fleet that lost its gateway does not come back in step. */
+  #waitingTime(attempt: number, initial: Milliseconds, most: Milliseconds): Milliseconds {
+    const base = Math.min(most, initial * 2 ** Math.min(attempt, 20));
+    return base / 2 + (base / 2) * (this.#options.random.bytes(2).readUInt16BE() / 0xffff);
+  }
+
+  #enter(state: DeviceState): void {
+    this.#state = state;
+    this.#options.onState(state);
+  }
+}
+
+function wants(config: DeviceConfig, family: "ipv4" | "ipv6"): boolean {
+  return config.requestAddresses.includes(family);
+}
+
+/** What we protect on our side before the gateway has told us our address: anything (RFC 7296 2.19). */
+function anyAddress(config: DeviceConfig) {
+  return [
+    ...(wants(config, "ipv4") ? [blockSelector("0.0.0.0/0")] : []),
+    ...(wants(config, "ipv6") ? [blockSelector("::/0")] : []),
+  ];
+}
+
+function requestAttributes(config: DeviceConfig): number[] {
+  const { INTERNAL_IP4_ADDRESS, INTERNAL_IP4_NETMASK, INTERNAL_IP4_DNS, INTERNAL_IP6_ADDRESS, INTERNAL_IP6_DNS } =
+    CfgAttribute;
+  return [
+    ...(wants(config, "ipv4") ? [INTERNAL_IP4_ADDRESS, INTERNAL_IP4_NETMASK, INTERNAL_IP4_DNS] : []),
+    ...(wants(config, "ipv6") ? [INTERNAL_IP6_ADDRESS, INTERNAL_IP6_DNS] : []),
+  ];
+}

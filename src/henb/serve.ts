@@ -1,0 +1,128 @@
+/** The device as a process: configuration, TrE, sockets, data plane and log around `HomeNodeB`. */
+import type { ChildSaSpec } from "../esp/dataPlane.ts";
+import { readConfig } from "../ipsec/roleFiles.ts";
+import {
+  type CaptureChoice,
+  openPlane,
+  openPorts,
+  PLANE_NEEDS,
+  type RoleEnvironment,
+  RoleObserver,
+} from "../ipsec/roleShell.ts";
+import { hashNumbers } from "../ipsec/settings.ts";
+import { createLogger } from "../observe/log.ts";
+import { SoftwareTre } from "../tre/softwareTre.ts";
+import { deviceConfig } from "./config.ts";
+import { type DeviceState, HomeNodeB } from "./device.ts";
+import { InnerNetwork } from "./innerNetwork.ts";
+import { OuterPaths } from "./outerPaths.ts";
+
+export interface RunningDevice {
+  device: HomeNodeB;
+  /** Resolves when the device will not try again: integrity failed, or a single attempt was asked for and failed. */
+  ended: Promise<DeviceState>;
+  stop(): Promise<void>;
+}
+
+export interface ServeOptions {
+  /** Takes each log line. */
+  write(line: string): void;
+  capture: CaptureChoice | undefined;
+}
+
+/** Starts the device that a configuration file describes; throws typed errors that say what to put right. */
+export async function serveDevice(
+  file: string,
+  environment: RoleEnvironment,
+  options: ServeOptions,
+): Promise<RunningDevice> {
+  const { config, at } = readConfig(deviceConfig, file);
+  const { clock, random, timers } = environment;
+  const log = createLogger(config.log, "henb", clock, options.write);
+  const tre = new SoftwareTre(at(config.tre.directory), at(config.tre.files), {
+    clock,
+    acceptedHashes: hashNumbers(config.ike),
+    allowWeakAlgorithms: config.ike.allowWeakAlgorithms,
+    inBandOcsp: config.ocsp.inBand,
+    trustedResponders: [],
+    ocspTolerance: config.ocsp.tolerance,
+    ocspMaxAge: config.ocsp.maxAge,
+  });
+  const observer = await RoleObserver.open(log, clock, "henb", options.capture);
+  const outer: OuterPaths = new OuterPaths(config, (address) =>
+    openPorts(device.service, observer, { addresses: [address], ports: config.local.ports }),
+  );
+  let network: InnerNetwork | undefined;
+  let child: ChildSaSpec | undefined;
+  const ended = Promise.withResolvers<DeviceState>();
+  const fault = (what: string, error: unknown) => observer.fault(what, error);
+
+  const device: HomeNodeB = new HomeNodeB({
+    config,
+    tre,
+    clock,
+    random,
+    timers,
+    plane: PLANE_NEEDS,
+    nextPath: (attempt) => outer.next(attempt),
+    onEvent(event) {
+      observer.event(event);
+      if (event.kind === "childInstalled")
+        void useTunnel().catch((error) => fault("the inner network cannot be used", error));
+    },
+    onFault: fault,
+    onState,
+    onChild: (spec) => {
+      child = spec;
+    },
+    exportKeys: options.capture?.withKeys ?? false,
+  });
+
+  function onState(state: DeviceState): void {
+    if (state.kind === "Unfit") {
+      log.error(
+        { event: "integrityFailed", problems: state.problems },
+        `nothing is sent: ${state.problems.join("; ")} (TS 33.320 A.1)`,
+      );
+    }
+    if (state.kind === "Waiting")
+      log.info({ event: "waiting", attempt: state.attempt }, "not attached; waiting for the next attempt");
+    if (state.kind === "Waiting" || state.kind === "Stopped")
+      void network?.clear().catch((error) => fault("the inner network cannot be taken back", error));
+    if (state.kind === "Unfit" || state.kind === "Stopped") ended.resolve(state);
+  }
+
+  async function useTunnel(): Promise<void> {
+    const { state } = device;
+    if (state.kind !== "Attached" || child === undefined) return;
+    await network?.use(state.addresses, child.remoteSelectors, child.remote.address);
+    log.info(
+      { event: "attached", addresses: state.addresses, ocsp: state.ocsp },
+      `attached with ${state.addresses.join(" and ") || "no inner address"}`,
+    );
+  }
+
+  const { plane, tun } = await openPlane(device.service, observer, random, {
+    ...config.dataPlane,
+    addresses: [],
+    routes: [],
+  });
+  if (tun !== undefined) network = new InnerNetwork(tun);
+  device.service.connect(outer, plane);
+  try {
+    await device.start();
+  } catch (error) {
+    await device.stop();
+    await observer.close();
+    throw error;
+  }
+  return {
+    device,
+    ended: ended.promise,
+    async stop() {
+      await device.stop();
+      await observer.close();
+      log.info({ event: "stopped" }, "stopped");
+    },
+  };
+}

@@ -128,6 +128,9 @@ for (const suite of [{ ...GCM, esn: true }, CBC]) {
         { in: 6, out: 6, replayed: 0, drops: {} },
       );
       assert.equal(usage.inboundBytes, 3 * 84 + 3 * 104);
+      const { stdout } = await tunnel.hosts.run("right", "ip", ["-brief", "-6", "address", "show", "dev", "fgtest0"]);
+      assert.match(stdout, /2001:db8:2::1/);
+      assert.doesNotMatch(stdout, /fe80/, "a link-local address would solicit routers through the tunnel");
     });
 
     test("carries ping that has to be fragmented inside", async () => {

@@ -1,10 +1,14 @@
 /** Addresses, routes and state of a network interface, through iproute2's `ip`; every change may be repeated. */
 import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
 import { promisify } from "node:util";
 import { cidrRange, formatIp, parseCidr } from "../../bytes/ip.ts";
 import { TunUnavailable } from "./tunDevice.ts";
 
 const run = promisify(execFile);
+
+/** There exactly if the kernel has IPv6. */
+const IPV6_ADDRESSES = "/proc/net/if_inet6";
 
 /** Milliseconds after which an `ip` command counts as stuck. */
 const LIMIT_MS = 10_000;
@@ -16,7 +20,11 @@ export class InterfaceError extends Error {
 
 /** Brings it up with that MTU, without an IPv6 link-local address: nobody on a tunnel answers its chatter. */
 export async function bringUp(name: string, mtu: number): Promise<void> {
-  await ip("link", "set", "dev", name, "mtu", String(mtu), "addrgenmode", "none", "up");
+  await ip("link", "set", "dev", name, "mtu", String(mtu));
+  // Before it is up, and not in one command: the kernel would first bring it up, and make the address. A kernel without
+  // IPv6 makes none, and refuses to be told.
+  if (existsSync(IPV6_ADDRESSES)) await ip("link", "set", "dev", name, "addrgenmode", "none");
+  await ip("link", "set", "dev", name, "up");
 }
 
 /** `address` as "10.1.0.5/32"; throws RangeError if it is none. */

@@ -43,6 +43,14 @@ export function numberOption(option: string, text: string, least: number, most: 
   return value;
 }
 
+/** One of the words an option takes, or a UsageError that lists them. */
+export function oneOf<T extends string>(option: string, value: string, known: readonly T[]): T {
+  const found = known.find((candidate) => candidate === value);
+  if (found === undefined)
+    throw new UsageError(`${option} is one of ${known.join(", ")}${value === "" ? "" : `, not "${value}"`}`);
+  return found;
+}
+
 /** Options of every command that can write a capture. */
 export const captureOptions = { capture: { type: "string" }, "capture-keys": { type: "boolean" } } as const;
 

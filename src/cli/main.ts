@@ -3,6 +3,7 @@ import { nearest } from "../config/nearest.ts";
 import { type Command, type Io, UsageError } from "./command.ts";
 
 const COMMANDS: Record<string, { summary: string; load: () => Promise<{ command: Command }> }> = {
+  lab: { summary: "the whole ecosystem on one machine", load: () => import("./commands/lab.ts") },
   segw: { summary: "the security gateway", load: () => import("./commands/segw.ts") },
   henb: { summary: "a home base station", load: () => import("./commands/henb.ts") },
   pki: { summary: "CAs, certificates, CRLs and the OCSP responder", load: () => import("./commands/pki.ts") },

@@ -380,12 +380,15 @@ export class IkeEndpoint {
     }
     let payloads: Payload[];
     let fragments = 1;
+    let octets = packet.length;
     try {
       let inner = openEncrypted(packet, decoded, sa.suite!, sa.keys!, sa.peerRole);
       if (decoded.encrypted!.kind === "SKF") {
         const { fragmentNumber, totalFragments } = decoded.encrypted!;
         const key = `${header.response ? "r" : "q"}${header.messageId}`;
         if (sa.reassembly?.key !== key) sa.reassembly = new Reassembly(key);
+        sa.reassembly.datagramOctets += packet.length;
+        octets = sa.reassembly.datagramOctets;
         const whole = sa.reassembly.add(fragmentNumber, totalFragments, inner.firstInner, inner.plaintext);
         if (whole === undefined) return undefined;
         sa.reassembly = undefined;
@@ -408,7 +411,7 @@ export class IkeEndpoint {
       else sa.fail({ reason: "InvalidSyntax", message: error.message, by: "us", notify: NotifyType.INVALID_SYNTAX });
       return { reason: "malformed", detail: error.message };
     }
-    this.#traceReceived(sa, header, payloads, fragments, packet.length, from, to);
+    this.#traceReceived(sa, header, payloads, fragments, octets, from, to);
     if (header.response) {
       onResponse(sa, header, payloads, packet);
       return undefined;

@@ -93,7 +93,7 @@ export class UdpPorts implements IkePorts {
   #bind(address: string, port: number, natT: boolean): Promise<UdpAddress> {
     const socket = createSocket({
       type: isIPv6(address) ? "udp6" : "udp4",
-      ipv6Only: true,
+      ...(isIPv6(address) ? { ipv6Only: true } : {}),
       // Destinations are addresses already; the system's resolver would only be asked to say so.
       lookup: (name, _options, callback) => callback(null, name, isIPv6(name) ? 6 : 4),
     });

@@ -11,6 +11,8 @@ const MAX_REASSEMBLED = 65_536;
 export class Reassembly {
   /** Which message this collects: a fragment of another one begins anew. */
   readonly key: string;
+  /** Octets of the datagrams that came for it so far, counted by who feeds it. */
+  datagramOctets = 0;
   #total = 0;
   #octets = 0;
   #parts = new Map<number, Bytes>();

@@ -1,0 +1,34 @@
+/** One call flow of TS 33.320 Annex A as the lab runs it: what was expected of a device and what came of it. */
+
+export interface FlowResult {
+  /** Annex A's clause. */
+  flow: "A.1";
+  device: string;
+  expected: "established" | "refused";
+  result: "established" | "refused" | "failed";
+  /** Typed reason of a refusal or failure; empty where established. */
+  reason: string;
+  /** "in-band good": what the device learnt of the gateway; "device revoked": what the gateway learnt of the device. */
+  ocsp: string;
+  /** Inner addresses, separated by spaces. */
+  address: string;
+  /** Pings through the tunnel; absent where the machine allows none. */
+  ping?: { target: string; sent: number; received: number };
+}
+
+export interface Summary {
+  event: "summary";
+  flows: readonly FlowResult[];
+  /** What this machine did not allow, for people. */
+  leftOut: readonly string[];
+  ok: boolean;
+}
+
+/** A flow is right if it ended as expected and, where it was pinged, every ping came back. */
+export function isAsExpected(flow: FlowResult): boolean {
+  return flow.result === flow.expected && (flow.ping === undefined || flow.ping.received === flow.ping.sent);
+}
+
+export function summarize(flows: readonly FlowResult[], leftOut: readonly string[]): Summary {
+  return { event: "summary", flows, leftOut, ok: flows.length > 0 && flows.every(isAsExpected) };
+}

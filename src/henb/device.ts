@@ -4,7 +4,7 @@
  * Everything that needs the identity, the key or the roots goes through the TrE; this core sees answers only (5.2-2).
  * Without an intact TrE nothing is attempted (5.2-3, A.1-1).
  */
-import type { ChildSaSpec, DataPlane } from "../esp/dataPlane.ts";
+import type { ChildSaId, ChildSaSpec, DataPlane } from "../esp/dataPlane.ts";
 import { CfgAttribute } from "../ike/codec/numbers.ts";
 import type { Connection } from "../ike/sa/connection.ts";
 import type { IkeEvent, IkeRefusal, IkeSaId, OwnAuth, Request, VerifiedPeer } from "../ike/sa/effects.ts";
@@ -51,6 +51,7 @@ export class HomeNodeB implements IkeDecisions {
   #state: DeviceState = { kind: "Idle" };
   #connection: Connection | undefined;
   #cancelRetry: () => void = () => undefined;
+  readonly #children = new Set<ChildSaId>();
 
   constructor(options: DeviceOptions) {
     this.#options = options;
@@ -171,10 +172,26 @@ export class HomeNodeB implements IkeDecisions {
       case "failed":
         if (state.kind === "Attaching" && state.sa === event.sa) this.#retryAfter(state.attempt, event.refusal);
         break;
+      case "childRemoved":
+        // The gateway took the tunnel down but kept the IKE SA; a device is of no use without a tunnel.
+        this.#children.delete(event.child);
+        if (state.kind === "Attached" && state.sa === event.sa && this.#children.size === 0) this.#renewTunnel();
+        break;
+      case "childInstalled":
+        this.#children.add(event.child);
+        break;
       case "closed":
         if (state.kind === "Attached" && state.sa === event.sa) this.#retryAfter(0, undefined);
         break;
     }
+  }
+
+  #renewTunnel(): void {
+    const { timers, config } = this.#options;
+    this.#cancelRetry = timers.after(Math.max(config.reconnect.initial, LEAST_WAIT), () => {
+      if (this.#state.kind === "Attached" && this.#children.size === 0)
+        this.service.command(this.#state.sa, "createChild");
+    });
   }
 
   #retryAfter(attempt: number, refusal: IkeRefusal | undefined): void {
@@ -220,3 +237,6 @@ function requestAttributes(config: DeviceConfig): number[] {
     ...(wants(config, "ipv6") ? [INTERNAL_IP6_ADDRESS, INTERNAL_IP6_DNS] : []),
   ];
 }
+
+/** Milliseconds between the loss of a tunnel and the attempt at a new one, at the least. */
+const LEAST_WAIT = 1_000;

@@ -17,6 +17,7 @@ import { find, findNotify, type IkeHeader, type IkeSpi, NO_SPI, type Payload } f
 import { ExchangeType, NotifyType } from "./codec/numbers.ts";
 import { Reassembly } from "./crypto/fragments.ts";
 import { openEncrypted } from "./crypto/protect.ts";
+import { deleteChild } from "./sa/childExchange.ts";
 import type { Connection } from "./sa/connection.ts";
 import { CookieJar } from "./sa/cookie.ts";
 import { Deadlines } from "./sa/deadlines.ts";
@@ -50,7 +51,7 @@ export const ENDPOINT_DEFAULTS = {
 } as const;
 
 /** Seconds-long work of an established IKE SA, on demand. */
-export type Command = "rekeyIke" | "rekeyChildren" | "checkLiveness" | "close";
+export type Command = "rekeyIke" | "rekeyChildren" | "deleteChildren" | "createChild" | "checkLiveness" | "close";
 
 export class IkeEndpoint {
   readonly #options: EndpointOptions;
@@ -161,18 +162,34 @@ export class IkeEndpoint {
   command(id: IkeSaId, command: Command, cause: CloseCause = "deletedByUs"): { found: boolean; effects: Effect[] } {
     const sa = this.#byId.get(id);
     if (sa === undefined) return { found: false, effects: [] };
-    if (command === "checkLiveness") sa.enqueue({ kind: "liveness" });
-    else if (command === "rekeyIke") sa.enqueue({ kind: "rekeyIke" });
-    else if (command === "rekeyChildren")
-      for (const child of sa.children.values()) sa.enqueue({ kind: "createChild", replaces: child.id });
-    else if (sa.state.kind === "Established" || sa.state.kind === "Rekeyed") {
-      // What waited no longer matters, except the Delete itself.
-      sa.queue = [];
-      sa.enqueue({ kind: "deleteIke", cause });
-    } else if (sa.state.kind !== "Deleting")
-      sa.fail({ reason: "Cancelled", message: "ended before it was established", by: "us" });
+    this.#enqueueCommand(sa, command, cause);
     pump(sa);
     return { found: true, effects: this.#finish(sa) };
+  }
+
+  #enqueueCommand(sa: IkeSa, command: Command, cause: CloseCause): void {
+    switch (command) {
+      case "checkLiveness":
+        return sa.enqueue({ kind: "liveness" });
+      case "rekeyIke":
+        return sa.enqueue({ kind: "rekeyIke" });
+      case "rekeyChildren":
+        for (const child of sa.children.values()) sa.enqueue({ kind: "createChild", replaces: child.id });
+        return;
+      case "createChild":
+        return sa.enqueue({ kind: "createChild", replaces: undefined });
+      case "deleteChildren":
+        for (const child of sa.children.values()) deleteChild(sa, child);
+        return;
+      case "close":
+        if (sa.state.kind === "Established" || sa.state.kind === "Rekeyed") {
+          // What waited no longer matters, except the Delete itself.
+          sa.queue = [];
+          return sa.enqueue({ kind: "deleteIke", cause });
+        }
+        if (sa.state.kind !== "Deleting")
+          sa.fail({ reason: "Cancelled", message: "ended before it was established", by: "us" });
+    }
   }
 
   /** Deletes every IKE SA, as on shutdown. */

@@ -14,8 +14,10 @@ export class RoleFailed extends Error {
 export interface RoleStart {
   /** For people: "segw", "ap-0001.example". */
   name: string;
-  /** Arguments of `femtogate`. */
+  /** Arguments of `femtogate`, or of `program` where one is named. */
   args: readonly string[];
+  /** Another TypeScript file to run in place of the command line. */
+  program?: string;
   /** Put in front of the command, as `ip netns exec` is. */
   prefix: readonly string[];
   onRecord(record: RoleRecord, role: RoleProcess): void;
@@ -34,8 +36,8 @@ export class RoleProcess {
 
   private constructor(start: RoleStart) {
     this.name = start.name;
-    const [command, ...args] = [...start.prefix, process.execPath, MAIN, ...start.args];
-    this.#child = spawn(command!, args, { stdio: ["ignore", "pipe", "pipe"], detached: true });
+    const [command, ...args] = [...start.prefix, process.execPath, start.program ?? MAIN, ...start.args];
+    this.#child = spawn(command!, args, { stdio: ["pipe", "pipe", "pipe"], detached: true });
     createInterface({ input: this.#child.stdout! }).on("line", (line) => this.#onLine(line, start));
     createInterface({ input: this.#child.stderr! }).on("line", (line) => this.#remember(line));
     this.ended = new Promise((resolve) => {
@@ -50,6 +52,17 @@ export class RoleProcess {
 
   get pid(): number | undefined {
     return this.#child.pid;
+  }
+
+  /** Writes a line to its standard input. */
+  say(line: string): void {
+    this.#child.stdin!.write(`${line}\n`);
+  }
+
+  /** Ends it as a crash does: nobody hears. */
+  async crash(): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.ended;
   }
 
   /** The first record from now on that `accept` takes; rejects with RoleFailed if the role ends or `limit` ms pass. */

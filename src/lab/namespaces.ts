@@ -4,7 +4,7 @@
  * Names carry the process's pid, so that two labs or test files do not meet. Namespaces are removed by `close`, and if the
  * owner forgets or dies by an exception, when the process exits. Nothing of it touches the machine's own interfaces.
  */
-import { type ChildProcess, execFile, execFileSync, type SpawnOptions, spawn } from "node:child_process";
+import { type ChildProcess, execFile, execFileSync, type SpawnOptions, spawn, spawnSync } from "node:child_process";
 
 export interface CommandResult {
   status: number | null;
@@ -18,6 +18,16 @@ export class NamespacesUnavailable extends Error {
 }
 
 let created = 0;
+let obstacleHere: string | false | undefined;
+
+/** Why this process can have no hosts, as `test(name, { skip: whyNoHosts() }, ...)` takes it; false where it can. */
+export function whyNoHosts(): string | false {
+  // Root of a container may lack the right too, so it is tried.
+  obstacleHere ??=
+    spawnSync("unshare", ["--net", "--mount", "true"]).status !== 0 &&
+    "network namespaces need root's rights: run as root, or under `unshare -Urmn`";
+  return obstacleHere;
+}
 
 export class Hosts {
   readonly #prefix: string;
@@ -32,9 +42,8 @@ export class Hosts {
 
   /** A fresh set of hosts, none yet; throws `NamespacesUnavailable` without root's rights. */
   static create(prefix: string): Hosts {
-    if (process.getuid?.() !== 0) {
-      throw new NamespacesUnavailable("network namespaces need root: run as root or under `unshare -Urmn`");
-    }
+    const obstacle = whyNoHosts();
+    if (obstacle !== false) throw new NamespacesUnavailable(obstacle);
     created += 1;
     return new Hosts(`${prefix}${process.pid}-${created}`);
   }

@@ -22,7 +22,7 @@ export interface Link {
   delay: readonly [least: number, most: number];
 }
 
-export const PERFECT_LINK: Link = { loss: 0, duplicate: 0, delay: [1, 1] };
+const PERFECT_LINK: Link = { loss: 0, duplicate: 0, delay: [1, 1] };
 
 type Receiver = (packet: Bytes, from: Address, to: Address, marker: string) => void;
 

@@ -5,7 +5,7 @@ import { createInterface, type Interface } from "node:readline";
 import { after, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { ChildSaUsage, EspSuite } from "../../src/esp/dataPlane.ts";
-import { Hosts } from "../net/namespaces.ts";
+import { Hosts, whyNoHosts } from "../net/namespaces.ts";
 import { CBC, GCM } from "./specs.ts";
 import type { TunPeerConfig } from "./tunPeer.ts";
 
@@ -111,7 +111,10 @@ class Tunnel {
 }
 
 for (const suite of [{ ...GCM, esn: true }, CBC]) {
-  describe(`a tunnel of two TUN planes with ${suite.encryption}`, { timeout: 120_000 }, async () => {
+  describe(`a tunnel of two TUN planes with ${suite.encryption}`, {
+    timeout: 120_000,
+    skip: whyNoHosts(),
+  }, async () => {
     let tunnel: Tunnel | undefined;
     after(() => tunnel?.down());
 

@@ -56,7 +56,7 @@ export interface Making {
   signer?: Signer;
 }
 
-export function name(commonName: string): Name {
+function name(commonName: string): Name {
   return makeName([
     { type: Oid.organization, value: "Femtogate" },
     { type: Oid.commonName, value: commonName },

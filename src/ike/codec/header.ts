@@ -1,6 +1,7 @@
 /** The IKE header's fixed places and SPIs (RFC 7296 3.1). */
 import type { Bytes } from "../../bytes/bytes.ts";
 import type { IkeHeader, IkeSpi } from "./message.ts";
+import { IKE_VERSION } from "./numbers.ts";
 
 /** Octets of the IKE header. */
 export const HEADER_LENGTH = 28;
@@ -36,7 +37,7 @@ export function putHeader(bytes: Bytes, header: IkeHeader, firstPayload: number,
   bytes.write(header.initiatorSpi, 0, 8, "hex");
   bytes.write(header.responderSpi, 8, 8, "hex");
   bytes[16] = firstPayload;
-  bytes[17] = 0x20;
+  bytes[17] = IKE_VERSION;
   bytes[18] = header.exchangeType;
   bytes[19] = (header.fromInitiator ? FLAG_INITIATOR : 0) | (header.response ? FLAG_RESPONSE : 0);
   bytes.writeUInt32BE(header.messageId, 20);

@@ -21,10 +21,6 @@ export interface IkeHeader {
   messageId: number;
 }
 
-export interface IkeMessage extends IkeHeader {
-  payloads: Payload[];
-}
-
 export type Payload =
   | SaPayload
   | KePayload

@@ -1,5 +1,6 @@
 /** The numbers of IKEv2, as IANA's registry "IKEv2 Parameters" lists them (RFC 7296 3 and its updates). */
 
+/** Major version 2 in the high four bits, minor version 0 in the low four. */
 export const IKE_VERSION = 0x20;
 
 export const ExchangeType = { IKE_SA_INIT: 34, IKE_AUTH: 35, CREATE_CHILD_SA: 36, INFORMATIONAL: 37 } as const;

@@ -95,7 +95,10 @@ function modpExchange(group: number, modp: { name: string; size: number }): KeyE
 }
 
 function rawPublic(key: KeyObject): Bytes {
-  return key.export({ format: "raw-public" } as never) as unknown as Bytes;
+  // Node's type declarations do not know this format yet.
+  const raw: unknown = key.export({ format: "raw-public" } as never);
+  if (!Buffer.isBuffer(raw)) throw new TypeError("this Node does not export raw public keys: it needs 24 or newer");
+  return raw;
 }
 
 function derive(privateKey: KeyObject, peer: object, name: string): Bytes {

@@ -175,7 +175,7 @@ export function espSpiBytes(spi: EspSpi): Buffer {
   return bytes;
 }
 
-export function espSpiOf(bytes: Buffer): EspSpi {
+function espSpiOf(bytes: Buffer): EspSpi {
   return bytes.readUInt32BE() as EspSpi;
 }
 

@@ -3,7 +3,7 @@ import { type Bytes, compareBytes } from "../../bytes/bytes.ts";
 import type { TrafficSelector } from "../../esp/selector.ts";
 
 /** Selectors one payload may carry; more are cut off before they cost anything. */
-export const MAX_SELECTORS = 16;
+const MAX_SELECTORS = 16;
 
 /** What is in both lists, each member a subset of one `offered` selector; empty means TS_UNACCEPTABLE. */
 export function narrow(offered: readonly TrafficSelector[], allowed: readonly TrafficSelector[]): TrafficSelector[] {

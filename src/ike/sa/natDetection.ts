@@ -8,7 +8,7 @@ import type { IkeSpi, Payload } from "../codec/message.ts";
 import { NotifyType } from "../codec/numbers.ts";
 import { type IkeSa, notify } from "./ikeSa.ts";
 
-export function natDetectionHash(initiatorSpi: IkeSpi, responderSpi: IkeSpi, at: UdpAddress): Bytes {
+function natDetectionHash(initiatorSpi: IkeSpi, responderSpi: IkeSpi, at: UdpAddress): Bytes {
   const port = Buffer.allocUnsafe(2);
   port.writeUInt16BE(at.port);
   const address = parseIp(at.address) ?? Buffer.alloc(4);

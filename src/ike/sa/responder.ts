@@ -232,4 +232,4 @@ function noteLateCertificateRequests(sa: IkeSa, payloads: readonly Payload[]): v
 }
 
 /** How long a peer may take from IKE_SA_INIT to IKE_AUTH, milliseconds. */
-export const HALF_OPEN_LIMIT = 30_000;
+const HALF_OPEN_LIMIT = 30_000;

@@ -10,7 +10,7 @@ import { parseEspProposal, parseIkeProposal } from "../../../src/ike/sa/proposal
 import { World } from "../../../src/sim/world.ts";
 import { fqdnIdentity } from "../../../src/tre/identity.ts";
 
-export function selectorOf(cidr: string): TrafficSelector {
+function selectorOf(cidr: string): TrafficSelector {
   const block = parseCidr(cidr)!;
   const { start, end } = cidrRange(block);
   return {

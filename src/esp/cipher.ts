@@ -33,7 +33,10 @@ export function createEspCipher(suite: EspSuite, direction: EspDirection): EspCi
   const isAead = blockLength === 1;
   if (isAead !== (integrity === "none")) throw new RangeError(`${encryption} cannot go with integrity ${integrity}`);
   requireLength(`${encryption} key`, direction.encryptionKey, isAead ? keyLength + GCM_SALT : keyLength);
-  if (integrity === "none") return new GcmEspCipher(direction.encryptionKey, suite.esn);
+  if (integrity === "none") {
+    requireLength(`${encryption}'s integrity key`, direction.integrityKey, 0);
+    return new GcmEspCipher(direction.encryptionKey, suite.esn);
+  }
   const { hash, keyLength: integrityKeyLength, icvLength } = INTEGRITY[integrity];
   requireLength(`${integrity} key`, direction.integrityKey, integrityKeyLength);
   return new CbcHmacEspCipher(algorithm, blockLength, hash, icvLength, direction, suite.esn);

@@ -77,7 +77,10 @@ export interface DataPlane {
   readonly name: "none" | "tun" | "kernel";
   /** True where the plane cannot carry bare ESP (protocol 50), so IKE must make both sides encapsulate in UDP. */
   readonly needsUdpEncapsulation: boolean;
-  /** Adds a CHILD SA. Outbound traffic prefers the newest SA whose selectors match. */
+  /**
+   * Adds a CHILD SA. Outbound traffic prefers the newest SA whose selectors match. Throws RangeError if the id or the
+   * inbound SPI is taken, or the spec cannot work.
+   */
   install(spec: ChildSaSpec): void;
   /** Removes a CHILD SA; unknown ids are no error, since expiry and Delete may cross. */
   remove(id: ChildSaId): void;

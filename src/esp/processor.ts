@@ -29,14 +29,15 @@ export type DropReason =
   | "UnknownSpi";
 
 export class EspProcessor {
-  readonly #database = new SaDatabase();
+  readonly #database: SaDatabase;
   readonly #random: Random;
   readonly #onEvent: (event: PlaneEvent) => void;
   readonly #drops = new Map<DropReason, number>();
 
-  constructor(random: Random, onEvent: (event: PlaneEvent) => void) {
+  constructor(random: Random, onEvent: (event: PlaneEvent) => void, database = new SaDatabase()) {
     this.#random = random;
     this.#onEvent = onEvent;
+    this.#database = database;
   }
 
   /** Throws RangeError for a spec that cannot work: keys of wrong lengths, a taken id or SPI, a bad window. */

@@ -32,7 +32,8 @@ export class InstalledSa {
   hold: boolean;
   /** The address last announced as `remoteMoved`, so that one move is told once. */
   announcedRemote: UdpAddress | undefined = undefined;
-  #sequence = 0;
+  /** The sequence number used last; 0 before the first. */
+  sequence = 0;
 
   constructor(spec: ChildSaSpec, age: number, onEvent: (event: PlaneEvent) => void) {
     this.id = spec.id;
@@ -53,9 +54,9 @@ export class InstalledSa {
 
   /** The next sequence number, from 1, or undefined if none is left: they never cycle (RFC 4303 3.3.3). */
   nextSequence(): number | undefined {
-    if (this.#sequence >= this.#lastSequence) return undefined;
-    this.#sequence += 1;
-    return this.#sequence;
+    if (this.sequence >= this.#lastSequence) return undefined;
+    this.sequence += 1;
+    return this.sequence;
   }
 
   /** True if a packet may leave by this SA (RFC 4301 5.1). */

@@ -18,6 +18,9 @@ export class NonePlane implements DataPlane {
   }
 
   install(spec: ChildSaSpec): void {
+    // As every plane: two SAs behind one name would each be taken for the other.
+    if (this.#byId.has(spec.id)) throw new RangeError(`CHILD SA ${spec.id} is installed already`);
+    if (this.#bySpi.has(spec.inbound.spi)) throw new RangeError(`inbound SPI ${spec.inbound.spi} is in use`);
     const sa = { spi: spec.inbound.spi, meter: new SaMeter(spec, this.#onEvent) };
     this.#byId.set(spec.id, sa);
     this.#bySpi.set(sa.spi, sa);

@@ -11,7 +11,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Hosts, NamespacesUnavailable } from "../test/net/namespaces.ts";
 import { type Bench, BenchUnavailable, median, type Row } from "./bench.ts";
-import { charonDevices, charonGateway } from "./peers/charon.ts";
+import { charonGateway } from "./peers/charon.ts";
+import { femtogateDevices, femtogateGateway } from "./peers/femtogate.ts";
 import { type Credentials, createCredentials, type DevicesPeer, type GatewayPeer, type Suite } from "./peers/peer.ts";
 import { type ProcessUsage, readUsage } from "./processUsage.ts";
 
@@ -21,8 +22,8 @@ const SUITES: readonly Suite[] = [
 ];
 
 /** The first is the reference. */
-const GATEWAYS: readonly GatewayPeer[] = [charonGateway];
-const DEVICES: DevicesPeer = charonDevices;
+const GATEWAYS: readonly GatewayPeer[] = [charonGateway, femtogateGateway];
+const DEVICES: DevicesPeer = femtogateDevices;
 
 const GATEWAY_ADDRESS = "10.9.0.1";
 const RUNS = 3;

@@ -6,6 +6,7 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<{ command:
   lab: { summary: "the whole ecosystem on one machine", load: () => import("./commands/lab.ts") },
   segw: { summary: "the security gateway", load: () => import("./commands/segw.ts") },
   henb: { summary: "a home base station", load: () => import("./commands/henb.ts") },
+  load: { summary: "many devices that attach to a gateway", load: () => import("./commands/load.ts") },
   pki: { summary: "CAs, certificates, CRLs and the OCSP responder", load: () => import("./commands/pki.ts") },
 };
 

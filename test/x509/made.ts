@@ -56,7 +56,7 @@ export interface Making {
   signer?: Signer;
 }
 
-function name(commonName: string): Name {
+export function name(commonName: string): Name {
   return makeName([
     { type: Oid.organization, value: "Femtogate" },
     { type: Oid.commonName, value: commonName },

@@ -21,7 +21,7 @@ export const unusedCode: Rule = function* (tree) {
   const used = usedNames(tree);
   for (const file of tree.files.values()) {
     const imported = used.get(file.path) ?? new Set();
-    if (!reached.has(file.path) || imported.has("*")) continue;
+    if (!reached.has(file.path) || isEntryPoint(file.path) || imported.has("*")) continue;
     const names = withTheirTypes(file, imported);
     for (const { name, line } of file.exports) {
       if (names.has(name)) continue;
@@ -107,7 +107,7 @@ function namedInSignatures(file: SourceFile): Map<string, Set<string>> {
 
 function reachedFiles(tree: Tree): Set<string> {
   const reached = new Set<string>();
-  const waiting = [...tree.files.keys()].filter((path) => ENTRY_POINTS.some((entry) => entry.test(path)));
+  const waiting = [...tree.files.keys()].filter(isEntryPoint);
   for (let path = waiting.pop(); path !== undefined; path = waiting.pop()) {
     const file = tree.files.get(path);
     if (file === undefined || reached.has(path)) continue;
@@ -137,5 +137,9 @@ function namedFiles(file: SourceFile): string[] {
   return named;
 }
 
-/** What starts by itself, and so may be imported by nobody. */
+function isEntryPoint(path: string): boolean {
+  return ENTRY_POINTS.some((entry) => entry.test(path));
+}
+
+/** What starts by itself or is loaded by Node, and so may be imported by nobody, nor its exports. */
 const ENTRY_POINTS = [/^src\/cli\/main\.ts$/, /\.test\.ts$/, /^bench\/main\.ts$/, /^scripts\/[^/]+\.ts$/] as const;

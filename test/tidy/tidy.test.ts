@@ -220,12 +220,13 @@ test("a file that nothing reaches is refused once, however much it exports", () 
   );
 });
 
-test("a worker or script that a string names is reached", () => {
+test("a worker or script that a string names is reached, and so is what Node loads", () => {
   assertRefused({
     "src/esp/reader.ts": "new URL(`./worker$".concat("{extname(import.meta.url)}`, import.meta.url);\n"),
     "test/peer.ts": "",
     "test/peer.test.ts": `start("./peer.ts");\n`,
     "src/cli/main.ts": `import "../esp/reader.ts";\n`,
+    "scripts/reporter.ts": "export default 1;\n",
     "src/esp/worker.ts": "",
   });
 });

@@ -260,16 +260,19 @@ test("a mark left for later and a switched-off check are refused", () => {
   );
 });
 
-test("a file of more than 500 lines and one with an empty name are refused", () => {
+test("a file of more than 500 lines, or 700 of tests, and one with an empty name are refused", () => {
   assertRefused(
     {
       "src/der/long.ts": `${HEADER}${"// a\n".repeat(500)}`,
       "src/der/whole.ts": `${HEADER}${"// a\n".repeat(499)}`,
+      "test/long.test.ts": "// a\n".repeat(701),
+      "test/whole.test.ts": "// a\n".repeat(700),
       "src/der/crlHelper.ts": "",
       "src/esp/dataPlane.ts": "",
     },
     /^src\/der\/crlHelper\.ts:1: "crlHelper" says "helper".*\[name\]$/,
     /^src\/der\/long\.ts:501: 501 lines, more than 500.*\[size\]$/,
+    /^test\/long\.test\.ts:701: 701 lines, more than 700/,
   );
 });
 

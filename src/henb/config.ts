@@ -24,6 +24,8 @@ export const deviceConfig = z.strictObject({
   esp: espSection,
   /** The gateway's revocation status in-band; a missing or bad answer ends the attempt (TS 33.320 7.2.3-4). */
   ocsp: deviceOcspSection,
+  /** Sends INTEGRITY_INFO, the state of trust as the TrE signs it (TS 33.320 7.2.2-13). */
+  sendIntegrityInfo: z.boolean().default(false),
   /** Inner addresses to ask for. */
   requestAddresses: z
     .array(z.enum(["ipv4", "ipv6"]))

@@ -103,6 +103,7 @@ export class HomeNodeB implements IkeDecisions {
           ? { fqdn: config.gateway.name }
           : { address: config.gateway.name },
       requestAttributes: requestAttributes(config),
+      integrityInfo: config.sendIntegrityInfo,
       // A gateway's address does not change under way; whoever claims otherwise is not followed.
       followPeerAddress: false,
     };
@@ -118,11 +119,18 @@ export class HomeNodeB implements IkeDecisions {
   }
 
   /** TS 33.320 7.2.2-12: AUTH is computed in the TrE. */
-  async computeAuth({ octets, peerHashes, acceptableCas }: Ask<"computeAuth">): Promise<OwnAuth | PeerRefusal> {
+  async computeAuth({
+    octets,
+    peerHashes,
+    acceptableCas,
+    integrityBinding,
+  }: Ask<"computeAuth">): Promise<OwnAuth | PeerRefusal> {
     const { tre } = this.#options;
     try {
       const { method, data } = await tre.computeAuth({ octets, peerHashes, acceptableCas });
-      return { method, data, certificates: await tre.certificates(), ocspResponses: [] };
+      const report =
+        integrityBinding === undefined ? {} : { integrityReport: await tre.integrityReport(integrityBinding) };
+      return { method, data, certificates: await tre.certificates(), ocspResponses: [], ...report };
     } catch (error) {
       if (!(error instanceof AuthSignatureError)) throw error;
       return { reason: error.reason, message: error.message };

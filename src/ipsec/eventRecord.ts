@@ -68,6 +68,7 @@ export function describeEvent(event: IkeEvent): DescribedEvent | undefined {
           path: event.evidence.path,
           names: event.evidence.names,
           ocsp: event.evidence.ocsp,
+          integrity: event.evidence.integrity,
           remote: addressText(event.remote),
         },
       };

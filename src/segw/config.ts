@@ -47,6 +47,18 @@ export const gatewayConfig = z.strictObject({
       onNoAnswer: z.enum(["refuse", "accept"]).default("refuse"),
     })
     .prefault({}),
+  /** What becomes of the INTEGRITY_INFO that devices send (TS 33.320 A.1-6). */
+  integrityInfo: z
+    .strictObject({
+      /** `record` keeps it for statistics and tells the log; `require` also refuses a device without a sound one. */
+      policy: z.enum(["ignore", "record", "require"]).default("ignore"),
+      maxAge: duration.default(24 * 3600_000),
+      /** A fraud information gathering system that each statement is posted to as JSON. */
+      fraudCollector: z.url({ protocol: /^https?$/, error: "is no http: or https: URL" }).optional(),
+      /** A validation entity that each statement is posted to, and that answers {"trustworthy": true} or false. */
+      validator: z.url({ protocol: /^https?$/, error: "is no http: or https: URL" }).optional(),
+    })
+    .prefault({}),
   /** What devices may reach through the tunnel. */
   protected: z.array(cidr).min(1),
   pool: z.strictObject({

@@ -16,12 +16,13 @@ import type { Clock, Random, Timers } from "../sim/environment.ts";
 import { AuthSignatureError, signAuth } from "../tre/authSignature.ts";
 import { fqdnIdentity, IdType } from "../tre/identity.ts";
 import { type VerifierPolicy, verifyCredentials } from "../tre/peerVerifier.ts";
-import type { PeerRefusal } from "../tre/trustedEnvironment.ts";
+import type { PeerCredentials, PeerEvidence, PeerRefusal } from "../tre/trustedEnvironment.ts";
 import { SignatureCache } from "../trust/signatureCache.ts";
 import type { Certificate } from "../x509/certificate.ts";
 import { AddressPool } from "./addressPool.ts";
 import type { GatewayConfig } from "./config.ts";
 import { checkDeviceStatus, type DeviceStatusOptions } from "./deviceStatus.ts";
+import { IntegrityPolicy } from "./integrityPolicy.ts";
 import { OwnStatus } from "./ownStatus.ts";
 
 export interface GatewayCredentials {
@@ -40,6 +41,8 @@ export interface GatewayOptions {
   clock: Clock;
   random: Random;
   timers: Timers;
+  /** POSTs a JSON object and gives the one that is answered; see src/http. */
+  postJson(url: string, body: object): Promise<unknown>;
   /** POSTs an OCSP request; see src/http. */
   fetchOcsp(url: string, request: Bytes): Promise<Bytes>;
   /** What the plane will be capable of, known before it is made. */
@@ -59,6 +62,7 @@ export class SecurityGateway implements IkeDecisions {
   readonly #ownStatus: OwnStatus | undefined;
   readonly #policy: VerifierPolicy;
   readonly #deviceStatus: DeviceStatusOptions | undefined;
+  readonly #integrity: IntegrityPolicy | undefined;
 
   constructor(options: GatewayOptions) {
     const { config, clock, random, timers } = options;
@@ -66,6 +70,7 @@ export class SecurityGateway implements IkeDecisions {
     this.#policy = verifierPolicy(options);
     this.#ownStatus = ownStatus(options);
     this.#deviceStatus = deviceStatus(options);
+    this.#integrity = integrityPolicy(options);
     this.pool = new AddressPool({
       blocks: config.pool.blocks.map((block) => parseCidr(block)!),
       dns: config.pool.dns.map((address) => parseIp(address)!),
@@ -110,12 +115,22 @@ export class SecurityGateway implements IkeDecisions {
     const verdict = verifyCredentials(credentials, this.#policy);
     if (!verdict.valid) return verdict.refusal;
     const { path, names, ocsp } = verdict.verified;
-    const evidence = { path: path.map((certificate) => certificate.subject.toString()), names };
-    const deviceStatus = this.#deviceStatus;
-    if (deviceStatus === undefined) return { evidence: { ...evidence, ocsp } };
-    return checkDeviceStatus(path, deviceStatus).then((status) =>
-      typeof status === "string" ? { evidence: { ...evidence, ocsp: status } } : status,
-    );
+    const evidence = { path: path.map((certificate) => certificate.subject.toString()), names, ocsp };
+    if (this.#deviceStatus === undefined && this.#integrity === undefined) return { evidence };
+    return this.#checkFurther(credentials, path, evidence);
+  }
+
+  /** Status first: what a revoked device says about itself is of no interest. */
+  async #checkFurther(
+    credentials: PeerCredentials,
+    path: readonly Certificate[],
+    evidence: PeerEvidence,
+  ): Promise<VerifiedPeer | PeerRefusal> {
+    const status = this.#deviceStatus === undefined ? evidence.ocsp : await checkDeviceStatus(path, this.#deviceStatus);
+    if (typeof status !== "string") return status;
+    const integrity = await this.#integrity?.judge(path[0]!, credentials);
+    if (typeof integrity === "object") return integrity;
+    return { evidence: { ...evidence, ocsp: status, ...(integrity === undefined ? {} : { integrity }) } };
   }
 
   assignAddress(request: Ask<"assignAddress">, sa: IkeSaId) {
@@ -140,6 +155,7 @@ function responderConnection({ config, credentials, plane }: GatewayOptions): Co
         : { idType: address.length === 4 ? IdType.IPV4_ADDR : IdType.IPV6_ADDR, idData: address },
     trustedCaHashes: credentials.deviceRoots.map((root) => root.keyHash),
     askOcsp: config.ocsp.inBand === "off" ? undefined : { responderHashes: [] },
+    integrityInfo: config.integrityInfo.policy !== "ignore",
     volunteerOcsp: config.ownStatus.send !== "off" && config.ownStatus.unasked,
     localSelectors: config.protected.map(blockSelector),
     remoteSelectors: config.pool.blocks.map(blockSelector),
@@ -181,6 +197,12 @@ function ownStatus({ config, credentials, clock, fetchOcsp, onFault }: GatewayOp
     fetch: fetchOcsp,
     onProblem: (message) => onFault("no OCSP response for our own certificate", message),
   });
+}
+
+function integrityPolicy({ config, clock, postJson, onFault }: GatewayOptions): IntegrityPolicy | undefined {
+  const { policy, ...rest } = config.integrityInfo;
+  if (policy === "ignore") return undefined;
+  return new IntegrityPolicy({ ...rest, required: policy === "require", clock, postJson, onFault });
 }
 
 function deviceStatus({ config, clock, fetchOcsp }: GatewayOptions): DeviceStatusOptions | undefined {

@@ -1,6 +1,7 @@
 /** The gateway as a process: configuration, certificates, sockets, data plane and log around `SecurityGateway`. */
 import { createPublicKey } from "node:crypto";
 import { parseIp } from "../bytes/ip.ts";
+import { postJson } from "../http/jsonClient.ts";
 import { fetchOcsp } from "../http/ocspClient.ts";
 import { RoleFileError, readCertificates, readConfig, readKey } from "../ipsec/roleFiles.ts";
 import {
@@ -46,6 +47,7 @@ export async function serveGateway(
     random,
     timers,
     fetchOcsp,
+    postJson,
     plane: PLANE_NEEDS,
     onEvent: (event) => observer.event(event),
     onFault: (what, error) => observer.fault(what, error),

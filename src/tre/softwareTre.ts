@@ -4,15 +4,18 @@
  * DIR/identity.chain.pem and DIR/identity.key.pem (key, mode 0600), DIR/roots/*.pem, and where secure boot is on
  * DIR/manifest.json with DIR/manifest.pub.pem.
  */
-import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
+import { createHash, createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, resolve, sep } from "node:path";
 import type { Bytes } from "../bytes/bytes.ts";
+import type { Random } from "../sim/environment.ts";
+import { systemEnvironment } from "../sim/system.ts";
 import { type Certificate, parseCertificate } from "../x509/certificate.ts";
 import { fromPem } from "../x509/pem.ts";
 import { signAuth } from "./authSignature.ts";
 import { fqdnIdentity } from "./identity.ts";
 import { checkManifest } from "./integrity.ts";
+import { type IntegrityStatement, signIntegrityReport } from "./integrityReport.ts";
 import { type VerifierPolicy, verifyCredentials } from "./peerVerifier.ts";
 import type {
   AuthAnswer,
@@ -37,9 +40,12 @@ export class SoftwareTre implements TrustedEnvironment {
   readonly #chain: readonly Certificate[];
   readonly #key: KeyObject;
   readonly #policy: VerifierPolicy;
+  readonly #random: Random;
+  #measured: Omit<IntegrityStatement, "nonce"> | undefined;
 
   /** Opens a TrE folder; `filesRoot` is where the manifest's files lie. Throws TreError. */
-  constructor(directory: string, filesRoot: string, policy: TrePolicy) {
+  constructor(directory: string, filesRoot: string, policy: TrePolicy, random: Random = systemEnvironment.random) {
+    this.#random = random;
     this.#directory = directory;
     this.#filesRoot = filesRoot;
     this.#chain = readCertificates(join(directory, "identity.chain.pem"));
@@ -61,10 +67,17 @@ export class SoftwareTre implements TrustedEnvironment {
     if (!existsSync(manifest)) return { intact: false, problems: ["the TrE holds no manifest"] };
     const key = createPublicKey(readText(join(this.#directory, "manifest.pub.pem")));
     const root = resolve(this.#filesRoot);
-    return checkManifest(readText(manifest), key, (path) => {
+    const text = readText(manifest);
+    const integrity = checkManifest(text, key, (path) => {
       const file = resolve(root, path);
       return file.startsWith(root + sep) && existsSync(file) ? readFileSync(file) : undefined;
     });
+    this.#measured = {
+      intact: integrity.intact,
+      measuredAt: this.#policy.clock.now(),
+      manifestDigest: createHash("sha256").update(text).digest(),
+    };
+    return integrity;
   }
 
   async identity(): Promise<{ idType: number; idData: Bytes; fqdn: string }> {
@@ -84,6 +97,12 @@ export class SoftwareTre implements TrustedEnvironment {
 
   async ocspResponderHashes(): Promise<readonly Bytes[]> {
     return this.#policy.trustedResponders.map((responder) => responder.keyHash);
+  }
+
+  async integrityReport(binding: Bytes): Promise<Bytes> {
+    const measured = this.#measured;
+    if (measured === undefined) throw new TreError("nothing was measured yet: verifyIntegrity comes first");
+    return signIntegrityReport({ ...measured, nonce: this.#random.bytes(INTEGRITY_NONCE) }, binding, this.#key);
   }
 
   async computeAuth(request: AuthRequest): Promise<AuthAnswer> {
@@ -121,3 +140,5 @@ function listDirectory(folder: string): string[] {
 }
 
 const MAX_PATH = 4;
+/** Octets. */
+const INTEGRITY_NONCE = 16;

@@ -33,6 +33,8 @@ export interface PeerCredentials {
   authData: Bytes;
   /** The octets the peer signed. */
   octets: Bytes;
+  /** INTEGRITY_INFO of a device, and the digest of this IKE SA that it must be bound to (TS 33.320 7.2.2-13). */
+  integrity?: { report: Bytes | undefined; binding: Bytes };
   /** The name or address the device connected to (TS 33.320 7.2.2-4). */
   connectedTo: { fqdn: string } | { address: string };
 }
@@ -51,6 +53,8 @@ export interface PeerEvidence {
   ocsp: string;
   /** DNS names and addresses the certificate carries. */
   names: readonly string[];
+  /** Verdict on INTEGRITY_INFO, where one was sought. */
+  integrity?: string;
 }
 
 export type PeerVerdict = { valid: true; evidence: PeerEvidence } | { valid: false; refusal: PeerRefusal };
@@ -73,6 +77,8 @@ export interface TrustedEnvironment {
   rootKeyHashes(): Promise<readonly Bytes[]>;
   /** Hashes of the public keys of OCSP responders trusted besides the CAs themselves (RFC 4806 3.1). */
   ocspResponderHashes(): Promise<readonly Bytes[]>;
+  /** Signed INTEGRITY_INFO about the last `verifyIntegrity`, bound to one IKE SA by 32 octets (TS 33.320 7.2.2-13). */
+  integrityReport(binding: Bytes): Promise<Bytes>;
   /** Computes the AUTH payload (TS 33.320 7.2.2-12). */
   computeAuth(request: AuthRequest): Promise<AuthAnswer>;
   /** Verifies AUTH, chain, name and, where configured, status (TS 33.320 7.2.2-11, 7.2.3). */

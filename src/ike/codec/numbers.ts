@@ -96,6 +96,8 @@ export const NotifyType = {
   EAP_ONLY_AUTHENTICATION: 16417,
   IKEV2_FRAGMENTATION_SUPPORTED: 16430,
   SIGNATURE_HASH_ALGORITHMS: 16431,
+  /** Private use, status (TS 33.320 A.1 note 4 leaves the number open); none that 3GPP TS 24.302 uses. */
+  INTEGRITY_INFO: 40975,
 } as const;
 
 /** Notify types below this value report errors (RFC 7296 3.10.1). */

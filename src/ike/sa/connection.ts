@@ -18,6 +18,8 @@ export interface Connection {
   trustedCaHashes: readonly Bytes[];
   /** Asks for the peer's OCSP status in-band: hashes of trusted responders, may be empty (RFC 4806 3.1). */
   askOcsp: { responderHashes: readonly Bytes[] } | undefined;
+  /** Sends or looks at INTEGRITY_INFO (TS 33.320 7.2.2-13). */
+  integrityInfo: boolean;
   /** Sends our own OCSP response even unasked (TS 33.320 7.2.2-6). */
   volunteerOcsp: boolean;
   /** Signature hash algorithms we accept, announced in SIGNATURE_HASH_ALGORITHMS (RFC 7427 4); empty: not announced. */
@@ -66,5 +68,6 @@ export const CONNECTION_DEFAULTS = {
   followPeerAddress: true,
   forceUdpEncapsulation: false,
   requireConfigRequest: false,
+  integrityInfo: false,
   volunteerOcsp: false,
 } as const;

@@ -36,6 +36,8 @@ export type Request =
       ocspAsked: boolean;
       ocspResponderHashes: readonly Bytes[];
       peerIdentity: PeerIdentity | undefined;
+      /** What an INTEGRITY_INFO is to be bound to; undefined where none is sent. */
+      integrityBinding: Bytes | undefined;
     }
   | { ask: "verifyPeer"; credentials: PeerCredentials }
   | { ask: "assignAddress"; identity: PeerIdentity; attributes: readonly ConfigAttribute[] };
@@ -52,6 +54,8 @@ export interface OwnAuth {
   certificates: readonly Bytes[];
   /** DER OCSP responses for our own path (RFC 4806 3.2); empty if none was asked for or none is at hand. */
   ocspResponses: readonly Bytes[];
+  /** Content of INTEGRITY_INFO, where it was asked for (TS 33.320 7.2.2-13). */
+  integrityReport?: Bytes;
 }
 
 export interface VerifiedPeer {

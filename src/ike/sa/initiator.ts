@@ -10,7 +10,7 @@ import {
 import { identityOf } from "../auth/identity.ts";
 import { type ConfigAttribute, find, findNotify, type IkeHeader, type Payload } from "../codec/message.ts";
 import { CfgAttribute, CfgType, ExchangeType, FIRST_STATUS_NOTIFY, NotifyType } from "../codec/numbers.ts";
-import { authOctets, idBody } from "../crypto/auth.ts";
+import { authOctets, idBody, integrityBinding } from "../crypto/auth.ts";
 import { BadKeyExchangeError, generateKeyExchange } from "../crypto/dh.ts";
 import { deriveIkeKeys } from "../crypto/kdf.ts";
 import { completeChild, offerChild } from "./child.ts";
@@ -122,6 +122,9 @@ export function onInitResponse(
     ocspAsked: sa.peerAsksOcsp !== undefined,
     ocspResponderHashes: sa.peerAsksOcsp?.responderHashes ?? [],
     peerIdentity: undefined,
+    integrityBinding: sa.connection.integrityInfo
+      ? integrityBinding(sa.initiatorSpi, sa.responderSpi, init)
+      : undefined,
   });
 }
 
@@ -136,6 +139,7 @@ export function sendAuth(sa: IkeSa, state: In<"AwaitInitiatorAuth">, auth: OwnAu
     notify(NotifyType.INITIAL_CONTACT),
     ...certificateRequests(connection.trustedCaHashes, connection.askOcsp),
     { kind: "AUTH", method: auth.method, data: auth.data },
+    ...(auth.integrityReport === undefined ? [] : [notify(NotifyType.INTEGRITY_INFO, auth.integrityReport)]),
     ...(wanted.length > 0 ? [{ kind: "CP" as const, cfgType: CfgType.REQUEST, attributes: wanted }] : []),
     ...offerChild(sa, childSpi, false),
   ];

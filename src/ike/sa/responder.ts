@@ -1,10 +1,11 @@
 /** The responder's side of IKE_SA_INIT and IKE_AUTH (RFC 7296 1.2; TS 33.320 A.1 steps 2-7). */
 import { copyOf } from "../../bytes/bytes.ts";
+import type { PeerCredentials } from "../../tre/trustedEnvironment.ts";
 import { certificatePayloads, certificateRequests, receivedCertificates } from "../auth/certificatePayloads.ts";
 import { identityOf } from "../auth/identity.ts";
-import { find, type Payload } from "../codec/message.ts";
+import { find, findNotify, type Payload } from "../codec/message.ts";
 import { CfgType, ExchangeType, NotifyType } from "../codec/numbers.ts";
-import { authOctets, idBody } from "../crypto/auth.ts";
+import { authOctets, idBody, integrityBinding } from "../crypto/auth.ts";
 import { BadKeyExchangeError, generateKeyExchange } from "../crypto/dh.ts";
 import { deriveIkeKeys } from "../crypto/kdf.ts";
 import type { IkeSuite } from "../crypto/suite.ts";
@@ -134,8 +135,21 @@ export function onAuthRequest(sa: IkeSa, state: In<"ExpectAuthRequest">, payload
       authData: copyOf(auth.data),
       octets,
       connectedTo: { address: sa.path.local.address },
+      ...integrityOf(sa, state, payloads),
     },
   });
+}
+
+/** INTEGRITY_INFO as it came, with what it must be bound to (TS 33.320 A.1-6). */
+function integrityOf(
+  sa: IkeSa,
+  { init }: In<"ExpectAuthRequest">,
+  payloads: readonly Payload[],
+): Pick<PeerCredentials, "integrity"> {
+  if (!sa.connection.integrityInfo) return {};
+  const report = findNotify(payloads, NotifyType.INTEGRITY_INFO)?.data;
+  const binding = integrityBinding(sa.initiatorSpi, sa.responderSpi, init);
+  return { integrity: { report: report === undefined ? undefined : copyOf(report), binding } };
 }
 
 /** The device proved to be who it claims: asks for our own AUTH and, where wanted, OCSP (TS 33.320 A.1-5). */
@@ -153,6 +167,7 @@ export function onInitiatorVerified(sa: IkeSa, state: In<"AwaitInitiatorVerdict"
     ocspAsked: sa.peerAsksOcsp !== undefined || sa.connection.volunteerOcsp,
     ocspResponderHashes: sa.peerAsksOcsp?.responderHashes ?? [],
     peerIdentity: state.peer,
+    integrityBinding: undefined,
   });
 }
 

@@ -71,7 +71,7 @@ class Tunnel {
       leftBlocks: ["10.1.0.0/24", "2001:db8:1::/64"],
       rightBlocks: ["10.2.0.0/24", "2001:db8:2::/64"],
     };
-    const peer = (config: TunPeerConfig) => tunnel.node(config.side, "tunPeer.ts", JSON.stringify(config));
+    const peer = (config: TunPeerConfig) => tunnel.node(config.side, "./tunPeer.ts", JSON.stringify(config));
     tunnel.left = peer({ ...shared, side: "left", addresses: [`${LEFT.inner}/32`, `${LEFT.inner6}/128`] });
     tunnel.right = peer({ ...shared, side: "right", addresses: [`${RIGHT.inner}/32`, `${RIGHT.inner6}/128`] });
     try {
@@ -92,9 +92,9 @@ class Tunnel {
   }
 
   async transfer(from: "left" | "right", address: string, port: number): Promise<{ sent: string; received: string }> {
-    const receiver = this.node(from === "left" ? "right" : "left", "bulk.ts", "receive", address, String(port));
+    const receiver = this.node(from === "left" ? "right" : "left", "./bulk.ts", "receive", address, String(port));
     await receiver.line("listening");
-    const sender = this.node(from, "bulk.ts", "send", address, String(port), String(BULK_OCTETS));
+    const sender = this.node(from, "./bulk.ts", "send", address, String(port), String(BULK_OCTETS));
     const [sent, received] = await Promise.all([sender.line("{"), receiver.line("{")]);
     return { sent, received };
   }

@@ -19,11 +19,11 @@ import type { Credential } from "./certificates.ts";
 import type { Settings } from "./settings.ts";
 import { StrongSwan } from "./strongswan.ts";
 
-export const GATEWAY = "10.9.0.1";
-export const DEVICE = "10.9.0.2";
+const GATEWAY = "10.9.0.1";
+const DEVICE = "10.9.0.2";
 /** Behind the gateway. */
-export const INNER = "192.168.77.1";
-export const SEGW_NAME = "segw.example";
+const INNER = "192.168.77.1";
+const SEGW_NAME = "segw.example";
 export const AP_NAME = "ap-1.example";
 
 /** The algorithms of one run, in strongSwan's notation, which is ours as well. */

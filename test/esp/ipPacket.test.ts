@@ -49,8 +49,11 @@ describe("an IPv4 packet", () => {
     assert.deepEqual(ports(readFlow(ipv4Packet({ fragmentOffset: 0x1fff }))), [OPAQUE_PORT, OPAQUE_PORT]);
   });
 
-  test("that ends before its ports shows none", () => {
+  test("shows its ports if it ends right behind them, and none if it ends before", () => {
+    assert.deepEqual(ports(readFlow(ipv4Packet({ upper: Buffer.from([0, 1, 0, 2]) }))), [1, 2]);
     assert.deepEqual(ports(readFlow(ipv4Packet({ upper: Buffer.alloc(3) }))), [OPAQUE_PORT, OPAQUE_PORT]);
+    const empty = readFlow(ipv4Packet({ upper: Buffer.alloc(0) }));
+    assert.deepEqual([empty.length, ...ports(empty)], [20, OPAQUE_PORT, OPAQUE_PORT]);
     // Beyond its own length stands padding, not a port.
     const padded = Buffer.concat([ipv4Packet({ upper: Buffer.alloc(3) }), Buffer.alloc(20, 1)]);
     assert.deepEqual(ports(readFlow(padded)), [OPAQUE_PORT, OPAQUE_PORT]);
@@ -59,9 +62,10 @@ describe("an IPv4 packet", () => {
   test("is refused if it is cut, or its lengths contradict each other", () => {
     const packet = ipv4Packet();
     for (let length = 0; length < packet.length; length++) refused(packet.subarray(0, length));
-    refused(changed(packet, 0, 0x44), /headerLength/);
-    refused(changed(packet, 0, 0x4f), /totalLength/);
-    refused(changed(packet, 3, packet.length + 1), /totalLength/);
+    refused(packet.subarray(0, 19), /^IPv4 at octet 19: ends within its header$/);
+    refused(changed(packet, 0, 0x44), /^IPv4.headerLength at octet 0: 16 octets$/);
+    refused(changed(packet, 0, 0x4f), /^IPv4.totalLength at octet 2: 33 octets$/);
+    refused(changed(packet, 3, packet.length + 1), /^IPv4.totalLength at octet 2: 34 octets$/);
     refused(changed(packet, 3, 19), /totalLength/);
   });
 });
@@ -87,6 +91,7 @@ describe("ports", () => {
     assert.deepEqual(ports(readFlow(ipv6Packet({ protocol: ICMP, upper }))), [OPAQUE_PORT, OPAQUE_PORT]);
     const cut = Buffer.from([8]);
     assert.deepEqual(ports(readFlow(ipv4Packet({ protocol: ICMP, upper: cut }))), [OPAQUE_PORT, OPAQUE_PORT]);
+    assert.deepEqual(ports(readFlow(ipv4Packet({ protocol: ICMP, upper: Buffer.from([8, 3]) }))), [0x0803, 0x0803]);
   });
 });
 
@@ -125,9 +130,11 @@ describe("an IPv6 packet", () => {
   });
 
   test("shows the protocol but no ports as a later fragment", () => {
+    const plain = { sourcePort: 0, destinationPort: 0, length: 0 };
     for (const offset of [1, 0x1fff]) {
       const flow = readFlow(ipv6Packet({ chain: [[FRAGMENT, fragment(offset)]], upper: udp(77, 88) }));
       assert.deepEqual([flow.protocol, ...ports(flow)], [17, OPAQUE_PORT, OPAQUE_PORT]);
+      assert.deepEqual({ ...flow, ...plain }, { ...readFlow(ipv6Packet()), ...plain }, "all else as ever");
     }
     // What follows could look like a header; it is the middle of something.
     const looksLike = ipv6Packet({ chain: [[FRAGMENT, fragment(1)]], protocol: HOP_BY_HOP, upper: Buffer.alloc(4) });
@@ -139,11 +146,19 @@ describe("an IPv6 packet", () => {
       const flow = readFlow(ipv6Packet({ protocol, upper: Buffer.alloc(protocol === ESP ? 40 : 0) }));
       assert.deepEqual([flow.protocol, ...ports(flow)], [protocol, OPAQUE_PORT, OPAQUE_PORT]);
     }
+    const onlyExtension = ipv6Packet({
+      chain: [[DESTINATION, extension(8)]],
+      protocol: NO_NEXT_HEADER,
+      upper: Buffer.alloc(0),
+    });
+    assert.equal(readFlow(onlyExtension).protocol, NO_NEXT_HEADER);
   });
 
   test("is refused if it is cut, or an extension header reaches beyond it", () => {
     const packet = ipv6Packet({ chain: [[HOP_BY_HOP, extension(16)]] });
     for (let length = 0; length < packet.length; length++) refused(packet.subarray(0, length));
+    refused(packet.subarray(0, 39), /^IPv6 at octet 39: ends within its header$/);
+    refused(packet.subarray(0, 60), /^IPv6.payloadLength at octet 4: 29 octets$/);
     refused(changed(packet, 41, 200), /reach beyond/);
     const cutChain = ipv6Packet({ chain: [[HOP_BY_HOP, extension(8)]], protocol: DESTINATION, upper: Buffer.alloc(7) });
     refused(cutChain, /end within a header/);
@@ -161,7 +176,7 @@ describe("an IPv6 packet", () => {
 });
 
 test("what is neither IPv4 nor IPv6 is refused", () => {
-  refused(Buffer.alloc(0), /neither/);
+  refused(Buffer.alloc(0), /^version at octet 0: 0 is neither 4 nor 6$/);
   for (let version = 0; version < 16; version++) {
     if (version !== 4 && version !== 6) refused(Buffer.alloc(60, version << 4), new RegExp(`${version} is neither`));
   }

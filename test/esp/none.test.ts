@@ -25,7 +25,7 @@ test("counts what comes for an SPI as it came, and says what comes for none", ()
     integrityFailures: 0,
   });
   assert.deepEqual(events, []);
-  plane.receive(packetFor(99), RIGHT_OUTER);
+  plane.receive(packetFor(99, 4), RIGHT_OUTER);
   assert.deepEqual(events, [{ kind: "unknownSpi", spi: 99, from: RIGHT_OUTER }]);
 });
 

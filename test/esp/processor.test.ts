@@ -6,7 +6,7 @@ import { createEspCipher } from "../../src/esp/cipher.ts";
 import type { ChildSaId, ChildSaSpec, PlaneEvent, UdpAddress } from "../../src/esp/dataPlane.ts";
 import { type DropReason, EspProcessor } from "../../src/esp/processor.ts";
 import { SaDatabase } from "../../src/esp/saDatabase.ts";
-import { NextHeader, seal } from "../../src/esp/transform.ts";
+import { NextHeader, open, seal } from "../../src/esp/transform.ts";
 import { seededRandom } from "../../src/sim/random.ts";
 import { mutated, octets } from "../ike/codec/arbitrary.ts";
 import {
@@ -118,6 +118,13 @@ describe("packets between two ends", () => {
     assert.deepEqual(sender, { ...none, ...clean, outboundBytes: total, outboundPackets: 2 });
   });
 
+  test("are announced by next header 4 or 41 (RFC 4303 2.6)", () => {
+    const pair = new Pair();
+    const cipher = createEspCipher(pair.spec.right.suite, pair.spec.right.inbound);
+    assert.equal(open(cipher, pair.seal(ipv4Packet()), 0).nextHeader, 4);
+    assert.equal(open(cipher, pair.seal(ipv6Packet()), 0).nextHeader, 41);
+  });
+
   test("lose the padding that stood behind them, before they are sealed and after (RFC 4303 2.7)", () => {
     const pair = new Pair();
     const inner = ipv4Packet();
@@ -196,8 +203,10 @@ describe("a packet is dropped and counted as", () => {
       const pair = new Pair();
       assert.equal(dropped(pair), undefined);
       assert.deepEqual({ ...pair.left.drops(), ...pair.right.drops() }, { [reason]: 1 });
-      const { inboundPackets } = pair.usage();
+      const { inboundPackets, replayed, integrityFailures } = pair.usage();
       assert.equal(inboundPackets, reason === "Replayed" ? 1 : 0, "what is dropped is not counted as received");
+      assert.equal(replayed, reason === "Replayed" ? 1 : 0);
+      assert.equal(integrityFailures, reason === "IntegrityFailure" ? 1 : 0);
       const { outboundPackets } = pair.left.processor.usage(pair.id)!;
       if (["NoSa", "Held", "Exhausted"].includes(reason)) assert.equal(outboundPackets, 0);
     });
@@ -287,7 +296,7 @@ describe("replay protection", () => {
 
 test("a dummy packet is no drop and is not counted (RFC 4303 2.6)", () => {
   const pair = new Pair();
-  assert.equal(pair.open(pair.forge(1, NextHeader.DUMMY, Buffer.alloc(0))), undefined);
+  assert.equal(pair.open(pair.forge(1, 59, Buffer.alloc(0))), undefined);
   assert.deepEqual([pair.right.drops(), pair.usage().inboundPackets], [{}, 0]);
 });
 
@@ -339,6 +348,14 @@ describe("the peer's address", () => {
     assert.equal(pair.right.moves().length, 1);
     pair.open(pair.seal(), LEFT_OUTER);
     assert.deepEqual(pair.right.moves().at(-1), LEFT_OUTER);
+  });
+
+  test("is announced again if it was moved elsewhere meanwhile", () => {
+    const pair = new Pair();
+    pair.open(pair.seal(), ELSEWHERE);
+    pair.right.processor.move(pair.id, RIGHT_OUTER, { address: "203.0.113.3", port: 4500 });
+    pair.open(pair.seal(), ELSEWHERE);
+    assert.deepEqual(pair.right.moves(), [ELSEWHERE, ELSEWHERE]);
   });
 
   test("may be moved from within the announcement", () => {

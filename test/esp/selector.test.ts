@@ -42,6 +42,14 @@ test("ports match from the first to the last of the range", () => {
     [2001, false],
   ] as const)
     assert.equal(match([some], { port }), matches, String(port));
+  // Port zero is a port: ICMP's echo reply has type and code zero.
+  const zero = selector("10.0.0.0/8", { protocol: 1, startPort: 0, endPort: 0 });
+  assert.equal(match([zero], { protocol: 1, port: 0 }), true);
+  assert.equal(match([zero], { protocol: 1, port: OPAQUE_PORT }), false);
+  const last = selector("10.0.0.0/8", { startPort: 0xffff, endPort: 0xffff });
+  assert.equal(match([last], { port: 0xffff }), true);
+  assert.equal(match([last], { port: OPAQUE_PORT }), false);
+  assert.equal(match([some], { port: 0 }), false);
 });
 
 test("a packet that shows no port is covered by any port or by OPAQUE, not by a range (RFC 4301 4.4.1.1, 7)", () => {

@@ -31,7 +31,7 @@ export interface ServerLimits {
   connections: number;
 }
 
-export const SERVER_LIMITS: ServerLimits = { headers: 5_000, request: 10_000, idle: 15_000, connections: 2_000 };
+const SERVER_LIMITS: ServerLimits = { headers: 5_000, request: 10_000, idle: 15_000, connections: 2_000 };
 
 /** Serves until closed. A handler that throws ends its client's connection, nothing else. */
 export async function listenBounded(

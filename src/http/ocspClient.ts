@@ -14,7 +14,7 @@ export interface OcspFetchLimits {
   maxBytes: number;
 }
 
-export const OCSP_FETCH_LIMITS: OcspFetchLimits = { timeout: 5_000, maxBytes: 65_536 };
+const OCSP_FETCH_LIMITS: OcspFetchLimits = { timeout: 5_000, maxBytes: 65_536 };
 
 /**
  * How to ask: GET lets HTTP caches answer, and is for requests of up to 255 octets with their base64 (RFC 5019 5);

@@ -67,6 +67,7 @@ const pkiOptions = z
     error: "must not be named as the operator is",
   });
 export type PkiOptions = z.input<typeof pkiOptions>;
+export { KEY_KINDS, type KeyKind };
 
 export interface IssueRequest {
   profile: Profile;

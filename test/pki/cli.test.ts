@@ -234,6 +234,7 @@ async function runHere(args: readonly string[]): Promise<{ status: number; print
   const printed: string[] = [];
   const io = {
     print: (line: string) => printed.push(line),
+    write: assert.fail,
     complain: assert.fail,
     env: {},
     stopped: Promise.resolve(),

@@ -1,46 +1,40 @@
 /**
  * A small PKI in one folder: operator and manufacturer roots, their issuing CAs and delegated OCSP signers, and what
- * they issued and revoked (TS 33.310 6.1, TS 33.320 7.2.5.2).
+ * they issued and revoked (TS 33.310 6.1, TS 33.320 7.2.5.2, 8.3.3).
  *
- * State lives in SQLite with full synchronisation: a certificate or revocation is on disk before it is acknowledged.
+ * Keys and CA certificates are PEM files, so that other tools can use them; what was issued and revoked is in SQLite. A
+ * folder is a PKI once the database says so: an `init` that died half-way left none, and may be run again.
  */
-import { createPrivateKey, generateKeyPairSync, type KeyObject } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { z } from "zod";
 import type { Bytes } from "../bytes/bytes.ts";
 import { parseIp } from "../bytes/ip.ts";
-import type { Clock, Random } from "../sim/environment.ts";
+import { fqdn } from "../config/fields.ts";
 import {
   authorityInfoAccess,
-  authorityKeyIdentifier,
-  basicConstraints,
-  buildCertificate,
   buildCrl,
   crlDistributionPoint,
-  extendedKeyUsage,
-  keyIdOf,
-  keyUsage,
   type NewExtension,
-  ocspNoCheck,
   subjectAltName,
-  subjectKeyIdentifier,
 } from "../x509/build.ts";
-import { type Certificate, parseCertificate } from "../x509/certificate.ts";
-import { makeName } from "../x509/name.ts";
-import { Oid } from "../x509/oids.ts";
-import { fromPem, toPem } from "../x509/pem.ts";
-import { type Signer, signerOf } from "../x509/signature.ts";
-import { IssuedCertificates } from "./issuedCertificates.ts";
-
-export const KEY_KINDS = ["rsa-2048", "rsa-3072", "p-256", "p-384"] as const;
-export type KeyKind = (typeof KEY_KINDS)[number];
-
-/** The CAs that `init` makes: two hierarchies that share nothing (TS 33.320 7.2.2-2, 7.2.2-3). */
-export const CA_NAMES = ["operator-root", "segw-ca", "manufacturer-root", "device-ca"] as const;
-export type CaName = (typeof CA_NAMES)[number];
-
-export const PROFILES = ["segw", "henb"] as const;
-export type Profile = (typeof PROFILES)[number];
+import type { Certificate } from "../x509/certificate.ts";
+import { toPem } from "../x509/pem.ts";
+import { CaFolder, type KeyHolder, writeKeyFile } from "./caFolder.ts";
+import { certify, KEY_KINDS, type KeyKind, type PkiEnvironment } from "./certify.ts";
+import { PkiError } from "./error.ts";
+import {
+  CA_NAMES,
+  CA_PLANS,
+  caExtensions,
+  endEntityExtensions,
+  type Owner,
+  ocspSignerExtensions,
+  PROFILE_PLANS,
+  type Profile,
+} from "./profiles.ts";
+import { type IssuedRow, type IssuedStatus, PkiStore, type StoredCrl } from "./store.ts";
+import { writeWholeFile } from "./wholeFile.ts";
 
 /** CRLReason (RFC 5280 5.3.1) by name; `unspecified` is left out of CRLs. */
 export const REVOCATION_REASONS = {
@@ -55,356 +49,367 @@ export const REVOCATION_REASONS = {
 } as const;
 export type RevocationReason = keyof typeof REVOCATION_REASONS;
 
-/** Something about the PKI that a person has to put right. */
-export class PkiError extends Error {
-  override readonly name = "PkiError";
-}
-
-export interface PkiEnvironment {
-  clock: Clock;
-  random: Random;
-}
-
-export interface PkiOptions {
-  keys: KeyKind;
-  /** Organisation of the operator and of the manufacturer in CA names. */
-  operator: string;
-  manufacturer: string;
-  /** Base URLs put into certificates; undefined puts none (TS 33.320 7.2.5.2.1-3, -4). */
-  ocspUrl: string | undefined;
-  crlUrl: string | undefined;
-}
-
-export const PKI_DEFAULTS: PkiOptions = {
-  keys: "p-256",
-  operator: "Operator",
-  manufacturer: "Manufacturer",
-  ocspUrl: undefined,
-  crlUrl: undefined,
-};
+const pkiOptions = z
+  .object({
+    keys: z.enum(KEY_KINDS).default("p-256"),
+    /** P-256 signs eight times as fast as RSA-2048, which devices of release 9 may need. */
+    ocspKeys: z.enum(KEY_KINDS).default("p-256"),
+    /** Organisation of the operator and of the manufacturer in names. */
+    operator: z.string().min(1).default("Operator"),
+    manufacturer: z.string().min(1).default("Manufacturer"),
+    /** Base URLs put into certificates; undefined puts none (TS 33.320 7.2.5.2.1-3, -4). */
+    ocspUrl: z.url({ protocol: /^http$/ }).optional(),
+    crlUrl: z.url({ protocol: /^http$/ }).optional(),
+  })
+  // Two roots of one name would be taken for one CA with two keys.
+  .refine(({ operator, manufacturer }) => operator !== manufacturer, {
+    path: ["manufacturer"],
+    error: "must not be named as the operator is",
+  });
+export type PkiOptions = z.input<typeof pkiOptions>;
+export { KEY_KINDS, type KeyKind };
 
 export interface IssueRequest {
   profile: Profile;
-  /** FQDNs for subjectAltName; the first is the identity and the common name (TS 33.320 7.2.5.2.1-2). */
+  /** FQDNs for subjectAltName; the first is the identity and the common name (TS 33.320 7.2.5.2.1-2, 8.3.3.1-2, -3). */
   dns: readonly string[];
-  ip?: readonly string[];
-  keys?: KeyKind;
+  ip?: readonly string[] | undefined;
+  keys?: KeyKind | undefined;
   /** Milliseconds since 1970. */
-  notBefore?: number;
-  notAfter?: number;
-  /** Issuing CAs put between the usual one and this certificate, to make longer paths. */
-  extraCas?: number;
+  notBefore?: number | undefined;
+  notAfter?: number | undefined;
+  /** CAs besides the one between root and certificate, to make longer paths. */
+  extraCas?: number | undefined;
 }
 
 export interface Issued {
   certificate: Certificate;
   /** End entity first, without the root. */
   chain: readonly Certificate[];
-  key: KeyObject;
+  key: KeyHolder["key"];
 }
 
-interface Authority {
-  name: string;
-  certificate: Certificate;
-  key: KeyObject;
-  signer: Signer;
-}
-
-export interface OcspSigner {
+/** A CA of this PKI and who signs OCSP responses for it. */
+export interface OcspSigner extends Pick<KeyHolder, "certificate" | "signer"> {
+  ca: string;
   issuer: Certificate;
-  certificate: Certificate;
-  signer: Signer;
-  ca: CaName;
+}
+
+interface Authority extends KeyHolder {
+  name: string;
+  parent: string | undefined;
+  ocspSigner: OcspSigner;
 }
 
 export class Pki {
   readonly directory: string;
   readonly #environment: PkiEnvironment;
-  readonly #options: PkiOptions;
-  readonly #authorities = new Map<CaName, Authority>();
-  readonly #signers = new Map<CaName, OcspSigner>();
-  readonly #issued: IssuedCertificates;
+  readonly #store: PkiStore;
+  readonly #folder: CaFolder;
+  readonly #authorities = new Map<string, Authority>();
+  #options: z.output<typeof pkiOptions>;
+  /** Revision at which #authorities was what the store says. */
+  #authoritiesAt = -1;
 
-  private constructor(directory: string, environment: PkiEnvironment, options: PkiOptions) {
+  private constructor(directory: string, environment: PkiEnvironment) {
     this.directory = directory;
     this.#environment = environment;
-    this.#options = options;
-    this.#issued = new IssuedCertificates(join(directory, "pki.sqlite"));
+    this.#folder = new CaFolder(join(directory, "ca"));
+    this.#store = new PkiStore(join(directory, DATABASE));
+    this.#options = pkiOptions.parse({});
   }
 
   /** Makes roots, CAs and OCSP signers in an empty or new folder. Throws PkiError if there is a PKI already. */
-  static create(directory: string, environment: PkiEnvironment, options: Partial<PkiOptions> = {}): Pki {
-    if (existsSync(join(directory, "pki.sqlite")))
-      throw new PkiError(`${directory} holds a PKI already; choose another folder or remove it`);
-    mkdirSync(join(directory, "ca"), { recursive: true, mode: 0o700 });
-    const full = { ...PKI_DEFAULTS, ...options };
-    const pki = new Pki(directory, environment, full);
-    pki.#issued.setOptions(full);
-    pki.#makeRoot("operator-root", full.operator, "Root CA");
-    pki.#makeCa("segw-ca", "operator-root", full.operator, "SeGW CA");
-    pki.#makeRoot("manufacturer-root", full.manufacturer, "Root CA");
-    pki.#makeCa("device-ca", "manufacturer-root", full.manufacturer, "H(e)NB CA");
-    for (const ca of CA_NAMES) pki.#makeOcspSigner(ca);
-    return pki;
+  static create(directory: string, environment: PkiEnvironment, options: PkiOptions = {}): Pki {
+    const checked = pkiOptions.safeParse(options);
+    if (!checked.success)
+      throw new PkiError(checked.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`).join("; "));
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    const pki = new Pki(directory, environment);
+    try {
+      // The transaction keeps a second `init` waiting, and until it ends there is no PKI here.
+      pki.#store.transaction(() => {
+        if (pki.#store.setting("options") !== undefined)
+          throw new PkiError(`${directory} holds a PKI already; choose another folder or remove it`);
+        pki.#options = checked.data;
+        for (const name of CA_NAMES) {
+          const { parent, owner, commonName } = CA_PLANS[name];
+          // TS 33.310 6.1.4: no CA below an issuing CA.
+          pki.#addAuthority(name, parent, owner, commonName, parent === undefined ? undefined : 0);
+        }
+        pki.#store.set("options", checked.data);
+      });
+      return pki;
+    } catch (error) {
+      pki.close();
+      throw error;
+    }
   }
 
   /** Opens a folder that `create` made. Throws PkiError. */
   static open(directory: string, environment: PkiEnvironment): Pki {
-    if (!existsSync(join(directory, "pki.sqlite")))
-      throw new PkiError(`${directory} holds no PKI; make one with: femtogate pki init ${directory}`);
-    const options = IssuedCertificates.readOptions(join(directory, "pki.sqlite"));
-    const pki = new Pki(directory, environment, { ...PKI_DEFAULTS, ...options });
-    for (const ca of CA_NAMES) {
-      pki.#authorities.set(ca, pki.#load(ca));
-      const signer = pki.#load(`${ca}-ocsp`);
-      pki.#signers.set(ca, { ca, issuer: pki.ca(ca), certificate: signer.certificate, signer: signer.signer });
+    const none = `${directory} holds no PKI; make one with: femtogate pki init ${directory}`;
+    if (!existsSync(join(directory, DATABASE))) throw new PkiError(none);
+    const pki = new Pki(directory, environment);
+    try {
+      const options = pki.#store.setting("options");
+      if (options === undefined) throw new PkiError(none);
+      pki.#options = pkiOptions.parse(options);
+      pki.#loadAuthorities();
+      return pki;
+    } catch (error) {
+      pki.close();
+      throw error;
     }
-    return pki;
   }
 
-  ca(name: CaName): Certificate {
+  ca(name: string): Certificate {
     return this.#authority(name).certificate;
   }
 
   /** PEM file of a CA's certificate. */
-  caFile(name: CaName): string {
-    return join(this.directory, "ca", `${name}.crt.pem`);
+  caFile(name: string): string {
+    return this.#folder.certificateFile(this.#authority(name).name);
   }
 
-  ocspSigners(): readonly OcspSigner[] {
-    return [...this.#signers.values()];
+  /** Names of all CAs, each after its parent. */
+  caNames(): string[] {
+    this.#loadAuthorities();
+    return [...this.#authorities.keys()];
   }
 
+  ocspSigners(): OcspSigner[] {
+    this.#loadAuthorities();
+    return [...this.#authorities.values()].map(({ ocspSigner }) => ocspSigner);
+  }
+
+  /** Issues a certificate with a new key; on disk when this returns. Throws PkiError. */
   issue(request: IssueRequest): Issued {
     const [identity] = request.dns;
     if (identity === undefined) throw new PkiError("a certificate needs a name: give an FQDN");
-    const issuing: CaName = request.profile === "segw" ? "segw-ca" : "device-ca";
-    const { operator, manufacturer } = this.#options;
-    const organisation = request.profile === "segw" ? operator : manufacturer;
-    let issuer = this.#authority(issuing);
-    const above = [issuer.certificate];
-    for (let i = 1; i <= (request.extraCas ?? 0); i++) {
-      issuer = this.#sign({
-        subject: [organisation, `Issuing CA ${i}`],
-        issuer,
-        keys: this.#options.keys,
-        years: 5,
-        extensions: caExtensions(undefined),
-      });
-      above.unshift(issuer.certificate);
-    }
+    for (const name of request.dns)
+      if (!fqdn.safeParse(name).success) throw new PkiError(`"${name}" is no FQDN such as ap-0001.operator.example`);
+    if (identity.length > MAX_COMMON_NAME)
+      throw new PkiError(
+        `"${identity}" is longer than the ${MAX_COMMON_NAME} characters of a common name (RFC 5280 A.1); put a shorter name first`,
+      );
     const ip = (request.ip ?? []).map((text) => parseIp(text) ?? refuse(`"${text}" is no IP address`));
-    const made = this.#sign({
-      subject: [organisation, identity],
+    const plan = PROFILE_PLANS[request.profile];
+    const issuer = this.#issuingCa(plan, request.extraCas ?? 0);
+    const made = certify(this.#environment, {
+      subject: [this.#options[plan.owner], identity],
       issuer,
       keys: request.keys ?? this.#options.keys,
       notBefore: request.notBefore,
       notAfter: request.notAfter,
-      years: 2,
+      life: ENTITY_LIFE,
       extensions: [
-        basicConstraints(false),
-        // TS 33.310 6.1.3b: critical, digitalSignature; RFC 4945 5.1.3.12 for the purpose.
-        keyUsage("digitalSignature"),
-        extendedKeyUsage(Oid.ipsecIke),
+        ...endEntityExtensions(request.profile),
         subjectAltName({ dns: request.dns, ip }),
-        ...this.#revocationPointers(issuing),
+        ...this.#revocationPointers(issuer.name),
       ],
     });
-    this.#issued.add(issuing, made.certificate, this.#environment.clock.now());
-    return { certificate: made.certificate, chain: [made.certificate, ...above], key: made.key };
+    this.#store.add(issuer.name, made.certificate, this.#environment.clock.now());
+    return { certificate: made.certificate, chain: [made.certificate, ...this.#pathOf(issuer)], key: made.key };
   }
 
   /** Writes certificate, chain and key (mode 0600) beside each other; gives their paths. */
   writeFiles(issued: Issued, prefix: string): { certificate: string; chain: string; key: string } {
-    const files = { certificate: `${prefix}.crt.pem`, chain: `${prefix}.chain.pem`, key: `${prefix}.key.pem` };
-    writeFileSync(files.certificate, toPem("CERTIFICATE", issued.certificate.der));
-    writeFileSync(files.chain, issued.chain.map((certificate) => toPem("CERTIFICATE", certificate.der)).join(""));
-    writeKey(files.key, issued.key);
+    const files = issuedFiles(prefix);
+    writeKeyFile(files.key, issued.key);
+    writeWholeFile(files.chain, issued.chain.map(({ der }) => toPem("CERTIFICATE", der)).join(""), 0o644);
+    writeWholeFile(files.certificate, toPem("CERTIFICATE", issued.certificate.der), 0o644);
     return files;
   }
 
-  /** Revokes an issued certificate; on disk when this returns. Throws PkiError for a serial that was never issued. */
+  /** Revokes an issued certificate; on disk when this returns. Throws PkiError for one not issued or revoked already. */
   revoke(serial: Bytes, reason: RevocationReason = "unspecified"): void {
-    const changed = this.#issued.revoke(serial, this.#environment.clock.now(), REVOCATION_REASONS[reason]);
-    if (!changed)
-      throw new PkiError(
-        `no certificate with serial ${serial.toString("hex")} was issued here, or it is revoked already`,
-      );
-  }
-
-  list(): ReturnType<IssuedCertificates["all"]> {
-    return this.#issued.all();
-  }
-
-  /** Status of a serial under one of the CAs, for OCSP. */
-  status(ca: CaName, serial: Bytes): ReturnType<IssuedCertificates["status"]> {
-    return this.#issued.status(ca, serial);
-  }
-
-  /** Counts up with every revocation, so that cached responses know when they are outdated. */
-  get revision(): number {
-    return this.#issued.revision;
-  }
-
-  /** A fresh complete CRL, DER. */
-  crl(ca: CaName, life: number = CRL_LIFE): Bytes {
-    const authority = this.#authority(ca);
-    const now = this.#environment.clock.now();
-    return buildCrl({
-      issuer: authority.certificate.subject,
-      thisUpdate: now,
-      nextUpdate: now + life,
-      number: this.#issued.nextCrlNumber(ca),
-      entries: this.#issued.revoked(ca),
-      authorityKeyId: authority.certificate.extensions.subjectKeyId!,
-      signer: authority.signer,
+    this.#store.transaction(() => {
+      const row = this.#issued(serial);
+      if (row.revokedAt !== null)
+        throw new PkiError(
+          `certificate ${row.serial} is revoked already, since ${new Date(row.revokedAt).toISOString()}`,
+        );
+      this.#store.revoke(row.ca, serial, this.#environment.clock.now(), REVOCATION_REASONS[reason]);
     });
   }
 
-  close(): void {
-    this.#issued.close();
+  /** All certificates, oldest first. */
+  list(): IssuedRow[] {
+    return this.#store.all();
   }
 
-  #makeRoot(name: CaName, organisation: string, commonName: string): void {
-    this.#keep(
-      name,
-      this.#sign({
-        subject: [organisation, commonName],
-        issuer: undefined,
-        keys: this.#options.keys,
-        years: 20,
-        extensions: caExtensions(undefined),
+  /** Status of a serial under one of the CAs, for OCSP. */
+  status(ca: string, serial: Bytes): IssuedStatus {
+    return this.#store.status(ca, serial);
+  }
+
+  /** Changes with everything that OCSP responses and CRLs depend on, so that kept ones know when they are outdated. */
+  get revision(): number {
+    return this.#store.revision;
+  }
+
+  /** The complete CRL of a CA, DER. */
+  crl(name: string): Bytes {
+    return this.currentCrl(name).der;
+  }
+
+  /** The last complete CRL made, or a new one where something was revoked since or it is older than CRL_REFRESH. */
+  currentCrl(name: string): StoredCrl {
+    const authority = this.#authority(name);
+    const now = this.#environment.clock.now();
+    const last = this.#store.crl(name);
+    const current = last !== undefined && last.revision >= this.#store.lastRevocation(name);
+    if (current && now >= last.madeAt && now < last.madeAt + CRL_REFRESH) return last;
+    return this.#store.addCrl(name, now, (number) =>
+      buildCrl({
+        issuer: authority.certificate.subject,
+        thisUpdate: now,
+        nextUpdate: now + CRL_LIFE,
+        number,
+        entries: this.#store.revoked(name),
+        authorityKeyId: authority.certificate.extensions.subjectKeyId!,
+        signer: authority.signer,
       }),
     );
   }
 
-  #makeCa(name: CaName, issuer: CaName, organisation: string, commonName: string): void {
-    const extensions = [...caExtensions(undefined), ...this.#revocationPointers(issuer)];
-    const made = this.#sign({
+  close(): void {
+    this.#store.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #issued(serial: Bytes): IssuedRow {
+    const [row, another] = this.#store.withSerial(serial);
+    if (row === undefined) throw new PkiError(`no certificate with serial ${serial.toString("hex")} was issued here`);
+    if (another !== undefined) throw new PkiError(`${row.ca} and ${another.ca} both issued ${row.serial}`);
+    return row;
+  }
+
+  /** The usual CA, or the last of a row of CAs as long as a path asks for; made when first needed. */
+  #issuingCa({ ca, owner }: (typeof PROFILE_PLANS)[Profile], extra: number): Authority {
+    if (extra === 0) return this.#authority(ca);
+    // Apart from the usual CA, below which no other may stand.
+    let name: string = CA_PLANS[ca].parent ?? ca;
+    for (let tier = 1; tier <= extra + 1; tier++) {
+      const parent = name;
+      name = `${ca}-tier-${tier}`;
+      const commonName = `${CA_PLANS[ca].commonName} tier ${tier}`;
+      if (!this.#hasAuthority(name))
+        this.#store.transaction(() => {
+          // RFC 5280 4.2.1.9 leaves the length open: how many CAs will stand below is not known yet.
+          if (!this.#hasAuthority(name)) this.#addAuthority(name, parent, owner, commonName, undefined);
+        });
+    }
+    return this.#authority(name);
+  }
+
+  /** Makes a CA with its OCSP signer and keeps both. */
+  #addAuthority(
+    name: string,
+    parentName: string | undefined,
+    owner: Owner,
+    commonName: string,
+    below: number | undefined,
+  ): void {
+    const parent = parentName === undefined ? undefined : this.#authority(parentName);
+    const organisation = this.#options[owner];
+    const made = certify(this.#environment, {
       subject: [organisation, commonName],
-      issuer: this.#authority(issuer),
+      issuer: parent,
       keys: this.#options.keys,
-      years: 10,
-      extensions,
+      life: parent === undefined ? ROOT_LIFE : CA_LIFE,
+      extensions: [...caExtensions(below), ...(parent === undefined ? [] : this.#revocationPointers(parent.name))],
     });
-    this.#issued.add(issuer, made.certificate, this.#environment.clock.now());
-    this.#keep(name, made);
+    const signer = certify(this.#environment, {
+      subject: [organisation, `OCSP signer of ${commonName}`],
+      issuer: made,
+      keys: this.#options.ocspKeys,
+      life: OCSP_SIGNER_LIFE,
+      extensions: ocspSignerExtensions(),
+    });
+    this.#folder.save(name, made);
+    this.#folder.save(`${name}-ocsp`, signer);
+    this.#store.addAuthority(name, parentName);
+    if (parentName !== undefined) this.#store.add(parentName, made.certificate, this.#environment.clock.now());
+    this.#authorities.set(name, {
+      ...made,
+      name,
+      parent: parentName,
+      ocspSigner: { ca: name, issuer: made.certificate, certificate: signer.certificate, signer: signer.signer },
+    });
   }
 
-  /** P-256 whatever the CA's own keys: it signs eight times as fast as RSA-2048 (RFC 6960 2.6 delegation). */
-  #makeOcspSigner(ca: CaName): void {
-    const issuer = this.#authority(ca);
-    const organisation = issuer.certificate.subject.attributes.find((a) => a.type === Oid.organization)?.value ?? "";
-    const extensions = [
-      basicConstraints(false),
-      keyUsage("digitalSignature"),
-      extendedKeyUsage(Oid.ocspSigning),
-      ocspNoCheck(),
-    ];
-    const made = this.#sign({
-      subject: [organisation, `OCSP signer of ${issuer.certificate.subject.commonName}`],
-      issuer,
-      keys: "p-256",
-      years: 1,
-      extensions,
-    });
-    this.#save(`${ca}-ocsp`, made);
-    this.#signers.set(ca, { ca, issuer: issuer.certificate, certificate: made.certificate, signer: made.signer });
+  /** Another process may have made a CA since. */
+  #loadAuthorities(): void {
+    const { revision } = this.#store;
+    if (revision === this.#authoritiesAt) return;
+    for (const { name, parent } of this.#store.authorities()) {
+      if (this.#authorities.has(name)) continue;
+      const made = this.#folder.load(name);
+      const { certificate, signer } = this.#folder.load(`${name}-ocsp`);
+      this.#authorities.set(name, {
+        ...made,
+        name,
+        parent,
+        ocspSigner: { ca: name, issuer: made.certificate, certificate, signer },
+      });
+    }
+    this.#authoritiesAt = revision;
   }
 
-  #sign(made: {
-    subject: readonly [organisation: string, commonName: string];
-    issuer: Authority | undefined;
-    keys: KeyKind;
-    notBefore?: number | undefined;
-    notAfter?: number | undefined;
-    years: number;
-    extensions: readonly NewExtension[];
-  }): Authority {
-    const { publicKey, privateKey } = generateKeys(made.keys);
-    const now = this.#environment.clock.now();
-    const subject = makeName([
-      { type: Oid.organization, value: made.subject[0] },
-      { type: Oid.commonName, value: made.subject[1] },
-    ]);
-    const signer = made.issuer?.signer ?? signerOf(privateKey);
-    const der = buildCertificate({
-      serial: this.#serial(),
-      issuer: made.issuer?.certificate.subject ?? subject,
-      subject,
-      // An hour back: devices' clocks are not exact.
-      notBefore: made.notBefore ?? now - 3600_000,
-      notAfter: made.notAfter ?? now + made.years * YEAR,
-      publicKey,
-      extensions: [
-        ...made.extensions,
-        subjectKeyIdentifier(keyIdOf(publicKey)),
-        authorityKeyIdentifier(made.issuer?.certificate.extensions.subjectKeyId ?? keyIdOf(publicKey)),
-      ],
-      signer,
-    });
-    return { name: made.subject[1], certificate: parseCertificate(der), key: privateKey, signer: signerOf(privateKey) };
+  #hasAuthority(name: string): boolean {
+    this.#loadAuthorities();
+    return this.#authorities.has(name);
   }
 
-  /** TS 33.320 7.2.5.2.1-3 and -4: pointers only where a server is configured. */
-  #revocationPointers(ca: CaName): NewExtension[] {
+  #authority(name: string): Authority {
+    this.#loadAuthorities();
+    const authority = this.#authorities.get(name);
+    if (authority === undefined)
+      throw new PkiError(`there is no CA "${name}"; there are ${[...this.#authorities.keys()].join(", ")}`);
+    return authority;
+  }
+
+  /** The CA and those above it, without the root. */
+  #pathOf(authority: Authority): Certificate[] {
+    const path: Certificate[] = [];
+    for (let at = authority; at.parent !== undefined; at = this.#authority(at.parent)) path.push(at.certificate);
+    return path;
+  }
+
+  /** TS 33.320 7.2.5.2.1-3 and -4, 8.3.3.1-4: pointers only where a server is configured. */
+  #revocationPointers(ca: string): NewExtension[] {
     const { ocspUrl, crlUrl } = this.#options;
     return [
       ...(crlUrl === undefined ? [] : [crlDistributionPoint(`${crlUrl}/${ca}.crl`)]),
       ...(ocspUrl === undefined ? [] : [authorityInfoAccess({ ocsp: ocspUrl })]),
     ];
   }
-
-  /** 127 random bits, positive (RFC 5280 4.1.2.2, TS 33.310 C10). */
-  #serial(): Bytes {
-    const serial = Buffer.from(this.#environment.random.bytes(16));
-    serial[0] = (serial[0]! & 0x7f) | 0x40;
-    return serial;
-  }
-
-  #keep(name: CaName, authority: Authority): void {
-    this.#save(name, authority);
-    this.#authorities.set(name, authority);
-  }
-
-  #save(name: string, { certificate, key }: Authority): void {
-    writeFileSync(join(this.directory, "ca", `${name}.crt.pem`), toPem("CERTIFICATE", certificate.der));
-    writeKey(join(this.directory, "ca", `${name}.key.pem`), key);
-  }
-
-  #load(name: string): Authority {
-    const path = join(this.directory, "ca", name);
-    const [der] = fromPem(readFileSync(`${path}.crt.pem`, "utf8"), "CERTIFICATE");
-    if (der === undefined) throw new PkiError(`${path}.crt.pem holds no certificate`);
-    const key = createPrivateKey(readFileSync(`${path}.key.pem`, "utf8"));
-    return { name, certificate: parseCertificate(der), key, signer: signerOf(key) };
-  }
-
-  #authority(name: CaName): Authority {
-    const authority = this.#authorities.get(name);
-    if (authority === undefined) throw new PkiError(`there is no CA "${name}"; there are ${CA_NAMES.join(", ")}`);
-    return authority;
-  }
 }
 
-function caExtensions(pathLength: number | undefined): NewExtension[] {
-  return [basicConstraints(true, pathLength), keyUsage("keyCertSign", "cRLSign")];
-}
-
-function generateKeys(kind: KeyKind): { publicKey: KeyObject; privateKey: KeyObject } {
-  if (kind === "rsa-2048" || kind === "rsa-3072")
-    return generateKeyPairSync("rsa", { modulusLength: kind === "rsa-2048" ? 2048 : 3072, publicExponent: 65537 });
-  return generateKeyPairSync("ec", { namedCurve: kind === "p-256" ? "P-256" : "P-384" });
-}
-
-function writeKey(path: string, key: KeyObject): void {
-  writeFileSync(path, key.export({ format: "pem", type: "pkcs8" }), { mode: 0o600 });
+/** Where `writeFiles` puts things. */
+export function issuedFiles(prefix: string): { certificate: string; chain: string; key: string } {
+  return { certificate: `${prefix}.crt.pem`, chain: `${prefix}.chain.pem`, key: `${prefix}.key.pem` };
 }
 
 function refuse(message: string): never {
   throw new PkiError(message);
 }
 
-const YEAR = 365 * 24 * 3600_000;
-/** Milliseconds a CRL stays good. */
-const CRL_LIFE = 24 * 3600_000;
+const DATABASE = "pki.sqlite";
+const DAY = 24 * 3600_000;
+const YEAR = 365 * DAY;
+const ROOT_LIFE = 20 * YEAR;
+const CA_LIFE = 10 * YEAR;
+const ENTITY_LIFE = 2 * YEAR;
+const OCSP_SIGNER_LIFE = YEAR;
+/** From thisUpdate to nextUpdate of a CRL. */
+const CRL_LIFE = DAY;
+/** After which a CRL is made anew though nothing changed. */
+export const CRL_REFRESH = 3600_000;
+/** Characters (RFC 5280 A.1, ub-common-name). */
+const MAX_COMMON_NAME = 64;

@@ -1,158 +1,97 @@
-/** OCSP, CRLs and CA certificates over HTTP (RFC 6960 A, RFC 5019 5, RFC 5280 4.2.1.13). */
+/** OCSP, CRLs and CA certificates over HTTP (RFC 6960 A, RFC 5019 5 and 6, RFC 5280 4.2.1.13). */
 import { createHash } from "node:crypto";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Bytes } from "../bytes/bytes.ts";
+import { type BoundedServer, type Listen, listenBounded, readBody } from "../http/boundedServer.ts";
+import { sendCacheable } from "../http/cacheable.ts";
 import type { Clock } from "../sim/environment.ts";
-import { CA_NAMES, type CaName, type Pki } from "./authority.ts";
+import { CRL_REFRESH, type Pki } from "./authority.ts";
 import { OcspResponder } from "./ocspResponder.ts";
 
-export interface PkiServer {
-  /** Where it listens; the port that the system chose where 0 was asked for. */
-  address: string;
-  port: number;
-  close(): Promise<void>;
-}
+export type PkiServer = BoundedServer;
 
-/** Serves until closed: POST and GET of OCSP at any path, /crl/<ca>.crl and /ca/<ca>.crt. */
-export async function servePki(pki: Pki, listen: { address: string; port: number }, clock: Clock): Promise<PkiServer> {
+/** Serves until closed: POST and GET of OCSP, /crl/<ca>.crl and /ca/<ca>.crt. */
+export function servePki(pki: Pki, listen: Listen, clock: Clock): Promise<PkiServer> {
   const responder = new OcspResponder(pki, clock);
-  const crls = new Map<CaName, { der: Bytes; revision: number; until: number }>();
-  const server = createServer((request, response) => {
-    void handle(request, response, pki, responder, crls, clock).catch(() => {
-      // The client went away or misbehaved; there is nobody left to tell.
-      response.destroy();
-    });
-  });
-  // Slow and idle clients hold a connection, not the responder.
-  server.headersTimeout = 5_000;
-  server.requestTimeout = 10_000;
-  server.keepAliveTimeout = 15_000;
-  server.maxConnections = MAX_CONNECTIONS;
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(listen.port, listen.address, resolve);
-  });
-  const { address, port } = server.address() as AddressInfo;
-  return { address, port, close: () => closeServer(server) };
+  return listenBounded(listen, (request, response) => handle(request, response, { pki, responder, clock }));
 }
 
-async function handle(
-  request: IncomingMessage,
-  response: ServerResponse,
-  pki: Pki,
-  responder: OcspResponder,
-  crls: Map<CaName, { der: Bytes; revision: number; until: number }>,
-  clock: Clock,
-): Promise<void> {
-  const path = request.url ?? "/";
-  if (request.method === "POST") {
-    const body = await readBody(request, response);
-    if (body !== undefined) sendOcsp(response, responder.answer(body), clock);
-    return;
-  }
+interface Serving {
+  pki: Pki;
+  responder: OcspResponder;
+  clock: Clock;
+}
+
+function handle(request: IncomingMessage, response: ServerResponse, serving: Serving): void | Promise<void> {
+  const { pki, clock } = serving;
+  if (request.method === "POST") return answerPost(request, response, serving);
   if (request.method !== "GET" && request.method !== "HEAD")
-    return send(response, 405, "text/plain", Buffer.from("use GET or POST\n"));
-  const crl = /^\/crl\/([a-z-]+)\.crl$/.exec(path)?.[1];
-  if (crl !== undefined && isCa(crl)) return sendCrl(response, pki, crl, crls, clock);
-  const ca = /^\/ca\/([a-z-]+)\.crt$/.exec(path)?.[1];
-  if (ca !== undefined && isCa(ca)) return send(response, 200, "application/pkix-cert", pki.ca(ca).der);
-  const inPath = ocspRequestInPath(path);
-  if (inPath === undefined)
-    return send(
-      response,
-      404,
-      "text/plain",
-      Buffer.from("nothing here: OCSP by GET or POST, /crl/<ca>.crl, /ca/<ca>.crt\n"),
-    );
-  sendOcsp(response, responder.answer(inPath), clock);
+    return say(response, 405, "use GET, HEAD or POST", { allow: "GET, HEAD, POST" });
+  const path = (request.url ?? "/").split("?")[0]!;
+  const [, kind, name] = /^\/(crl|ca)\/([a-z0-9-]+)\.(?:crl|crt)$/.exec(path) ?? [];
+  if (kind !== undefined && name !== undefined && pki.caNames().includes(name)) {
+    const now = clock.now();
+    if (kind === "ca") {
+      const { der, notBefore } = pki.ca(name);
+      const type = "application/pkix-cert";
+      const cacheable = { body: der, type, etag: etagOf(der), lastModified: notBefore, expires: now + CRL_REFRESH };
+      return sendCacheable(request, response, cacheable, now);
+    }
+    const { der, madeAt } = pki.currentCrl(name);
+    const type = "application/pkix-crl";
+    const cacheable = { body: der, type, etag: etagOf(der), lastModified: madeAt, expires: madeAt + CRL_REFRESH };
+    return sendCacheable(request, response, cacheable, now);
+  }
+  const asked = ocspRequestInPath(path);
+  if (asked === undefined) return say(response, 404, "nothing here: OCSP by GET or POST, /crl/<ca>.crl, /ca/<ca>.crt");
+  answerOcsp(request, response, asked, serving);
 }
 
-/** RFC 6960 A.1: the request in base64, URL-encoded, as the last part of the path. */
+async function answerPost(request: IncomingMessage, response: ServerResponse, serving: Serving): Promise<void> {
+  const body = await readBody(request, MAX_REQUEST);
+  if (body === undefined) return say(response, 413, `an OCSP request has at most ${MAX_REQUEST} octets here`);
+  answerOcsp(request, response, body, serving);
+}
+
+function answerOcsp(request: IncomingMessage, response: ServerResponse, asked: Bytes, serving: Serving): void {
+  const answer = serving.responder.answer(asked);
+  const type = "application/ocsp-response";
+  if (answer.kind === "preProduced") {
+    const { der, etag, thisUpdate, nextUpdate } = answer;
+    const cacheable = { body: der, type, etag, lastModified: thisUpdate, expires: nextUpdate };
+    return sendCacheable(request, response, cacheable, serving.clock.now());
+  }
+  // RFC 5019 6.2: no-store is for what is no answer.
+  const cacheControl = answer.kind === "live" ? "max-age=0, must-revalidate" : "no-store";
+  response.writeHead(200, {
+    "content-type": type,
+    "content-length": answer.der.length,
+    "cache-control": cacheControl,
+  });
+  response.end(request.method === "HEAD" ? undefined : answer.der);
+}
+
+/** RFC 6960 A.1: the request in base64, URL-encoded, behind whatever path the responder's URL has. */
 function ocspRequestInPath(path: string): Bytes | undefined {
   if (path.length > MAX_REQUEST * 2) return undefined;
   try {
-    const text = decodeURIComponent(path.replace(/^\/(ocsp\/)?/, ""));
-    return /^[A-Za-z0-9+/]{16,}={0,2}$/.test(text) ? Buffer.from(text, "base64") : undefined;
+    // Some clients leave the slashes of base64 as they are. A SEQUENCE of 128 octets and more begins with "MI".
+    const [, text] = /\/(M[A-Za-z0-9+/]{15,}={0,2})$/.exec(decodeURIComponent(path)) ?? [];
+    return text === undefined ? undefined : Buffer.from(text, "base64");
   } catch {
     return undefined;
   }
 }
 
-async function readBody(request: IncomingMessage, response: ServerResponse): Promise<Bytes | undefined> {
-  const parts: Bytes[] = [];
-  let length = 0;
-  for await (const part of request as AsyncIterable<Bytes>) {
-    length += part.length;
-    if (length > MAX_REQUEST) {
-      send(response, 413, "text/plain", Buffer.from(`an OCSP request has at most ${MAX_REQUEST} octets here\n`));
-      return undefined;
-    }
-    parts.push(part);
-  }
-  return Buffer.concat(parts);
-}
-
-function sendOcsp(
-  response: ServerResponse,
-  answer: { der: Bytes; cacheUntil: number | undefined },
-  clock: Clock,
-): void {
-  const headers: Record<string, string> = { "cache-control": "no-store" };
-  if (answer.cacheUntil !== undefined) {
-    // RFC 5019 6.2.
-    headers["cache-control"] =
-      `max-age=${Math.max(0, Math.floor((answer.cacheUntil - clock.now()) / 1000))}, public, no-transform, must-revalidate`;
-    headers.expires = new Date(answer.cacheUntil).toUTCString();
-    headers.etag = `"${createHash("sha1").update(answer.der).digest("hex")}"`;
-  }
-  send(response, 200, "application/ocsp-response", answer.der, headers);
-}
-
-function sendCrl(
-  response: ServerResponse,
-  pki: Pki,
-  ca: CaName,
-  crls: Map<CaName, { der: Bytes; revision: number; until: number }>,
-  clock: Clock,
-): void {
-  const now = clock.now();
-  let known = crls.get(ca);
-  if (known === undefined || known.until <= now || known.revision !== pki.revision) {
-    const der = pki.crl(ca);
-    // Making it counts up the CRL number, which is a write of its own.
-    known = { der, revision: pki.revision, until: now + CRL_REFRESH };
-    crls.set(ca, known);
-  }
-  send(response, 200, "application/pkix-crl", known.der, {
-    "cache-control": `max-age=${Math.floor(CRL_REFRESH / 1000)}`,
-  });
-}
-
-function send(
-  response: ServerResponse,
-  status: number,
-  type: string,
-  body: Bytes,
-  headers: Record<string, string> = {},
-): void {
-  response.writeHead(status, { "content-type": type, "content-length": String(body.length), ...headers });
+function say(response: ServerResponse, status: number, text: string, headers: Record<string, string> = {}): void {
+  const body = `${text}\n`;
+  response.writeHead(status, { "content-type": "text/plain", "content-length": Buffer.byteLength(body), ...headers });
   response.end(response.req.method === "HEAD" ? undefined : body);
 }
 
-async function closeServer(server: Server): Promise<void> {
-  await new Promise<void>((resolve) => {
-    server.close(() => resolve());
-    server.closeAllConnections();
-  });
-}
-
-function isCa(name: string): name is CaName {
-  return (CA_NAMES as readonly string[]).includes(name);
+function etagOf(body: Bytes): string {
+  return `"${createHash("sha1").update(body).digest("hex")}"`;
 }
 
 /** Octets of an OCSP request; one certificate takes about a hundred. */
 const MAX_REQUEST = 8192;
-const MAX_CONNECTIONS = 1000;
-/** Milliseconds after which a CRL without changes is made anew. */
-const CRL_REFRESH = 3600_000;

@@ -95,7 +95,7 @@ export function buildCrl(made: NewCrl): Bytes {
     time(made.thisUpdate),
     time(made.nextUpdate),
     // RFC 5280 5.1.2.6: absent when nothing is revoked.
-    ...(entries.length === 0 ? [] : [sequence(...entries)]),
+    ...(entries.length === 0 ? [] : [element(Tag.SEQUENCE, Buffer.concat(entries))]),
     explicit(
       0,
       sequence(

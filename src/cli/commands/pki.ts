@@ -1,30 +1,24 @@
 /** femtogate pki: a PKI in a folder, and the server that answers for it. */
-import { readFileSync, writeFileSync } from "node:fs";
-import {
-  CA_NAMES,
-  type CaName,
-  KEY_KINDS,
-  type KeyKind,
-  Pki,
-  type PkiEnvironment,
-  PROFILES,
-  type Profile,
-  REVOCATION_REASONS,
-  type RevocationReason,
-} from "../../pki/authority.ts";
+import { existsSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { issuedFiles, Pki, REVOCATION_REASONS, type RevocationReason } from "../../pki/authority.ts";
+import { readCertificateFile } from "../../pki/caFolder.ts";
+import { KEY_KINDS, type PkiEnvironment } from "../../pki/certify.ts";
+import { CA_NAMES, PROFILES } from "../../pki/profiles.ts";
 import { servePki } from "../../pki/server.ts";
 import { systemEnvironment } from "../../sim/system.ts";
-import { parseCertificate } from "../../x509/certificate.ts";
-import { fromPem, toPem } from "../../x509/pem.ts";
-import { type Command, type Io, parse, UsageError } from "../command.ts";
+import { toPem } from "../../x509/pem.ts";
+import { type Command, type Io, numberOption, parse, UsageError } from "../command.ts";
 
 const USAGE = `femtogate pki: CAs, certificates, CRLs and an OCSP responder in one folder
 
-  femtogate pki init DIR [--keys ${KEY_KINDS.join("|")}] [--operator NAME] [--manufacturer NAME]
-                         [--ocsp-url URL] [--crl-url URL]
-  femtogate pki issue DIR --profile ${PROFILES.join("|")} --name FQDN [--name FQDN ...] [--ip ADDRESS ...]
-                         [--keys KIND] [--not-before DATE] [--not-after DATE] [--out PREFIX]
-  femtogate pki revoke DIR --serial HEX | --cert FILE  [--reason ${Object.keys(REVOCATION_REASONS).join("|")}]
+  femtogate pki init DIR [--keys ${KEY_KINDS.join("|")}] [--ocsp-keys KIND] [--operator NAME]
+                         [--manufacturer NAME] [--ocsp-url URL] [--crl-url URL]
+  femtogate pki issue DIR --profile ${PROFILES.join("|")} --name FQDN [--name FQDN ...]
+                         [--ip ADDRESS ...] [--keys KIND] [--not-before DATE] [--not-after DATE] [--extra-cas N]
+                         [--out PREFIX]
+  femtogate pki revoke DIR --serial HEX | --cert FILE
+                         [--reason ${Object.keys(REVOCATION_REASONS).join("|")}]
   femtogate pki list DIR [--json]
   femtogate pki crl DIR --ca ${CA_NAMES.join("|")} [--out FILE]
   femtogate pki serve DIR [--listen ADDRESS:PORT]
@@ -60,6 +54,7 @@ function init(args: string[], io: Io): number {
     allowPositionals: true,
     options: {
       keys: { type: "string" },
+      "ocsp-keys": { type: "string" },
       operator: { type: "string" },
       manufacturer: { type: "string" },
       "ocsp-url": { type: "string" },
@@ -67,15 +62,16 @@ function init(args: string[], io: Io): number {
     },
   });
   const directory = one(positionals);
-  const pki = Pki.create(directory, environment, {
-    ...(values.keys === undefined ? {} : { keys: oneOf("--keys", values.keys, KEY_KINDS) }),
-    ...(values.operator === undefined ? {} : { operator: values.operator }),
-    ...(values.manufacturer === undefined ? {} : { manufacturer: values.manufacturer }),
+  using pki = Pki.create(directory, environment, {
+    keys: optionally("--keys", values.keys, KEY_KINDS),
+    ocspKeys: optionally("--ocsp-keys", values["ocsp-keys"], KEY_KINDS),
+    operator: values.operator,
+    manufacturer: values.manufacturer,
     ocspUrl: values["ocsp-url"],
     crlUrl: values["crl-url"],
   });
-  for (const ca of CA_NAMES) io.print(`${ca.padEnd(18)} ${pki.ca(ca).subject.toString().padEnd(40)} ${pki.caFile(ca)}`);
-  pki.close();
+  for (const ca of pki.caNames())
+    io.print(`${ca.padEnd(18)} ${pki.ca(ca).subject.toString().padEnd(40)} ${pki.caFile(ca)}`);
   return 0;
 }
 
@@ -90,28 +86,28 @@ function issue(args: string[], io: Io): number {
       keys: { type: "string" },
       "not-before": { type: "string" },
       "not-after": { type: "string" },
+      "extra-cas": { type: "string" },
       out: { type: "string" },
     },
   });
-  const pki = Pki.open(one(positionals), environment);
-  const profile: Profile = oneOf("--profile", values.profile ?? "", PROFILES);
-  const dns = values.name ?? [];
-  if (dns.length === 0) throw new UsageError("--name FQDN is missing: the certificate's identity");
-  const keys: KeyKind | undefined = values.keys === undefined ? undefined : oneOf("--keys", values.keys, KEY_KINDS);
+  const directory = one(positionals);
+  const profile = oneOf("--profile", values.profile, PROFILES);
+  const [identity, ...more] = values.name ?? [];
+  if (identity === undefined) throw new UsageError("--name FQDN is missing: the certificate's identity");
+  const keys = optionally("--keys", values.keys, KEY_KINDS);
   const notBefore = dateOption("--not-before", values["not-before"]);
   const notAfter = dateOption("--not-after", values["not-after"]);
-  const issued = pki.issue({
-    profile,
-    dns,
-    ip: values.ip ?? [],
-    ...(keys === undefined ? {} : { keys }),
-    ...(notBefore === undefined ? {} : { notBefore }),
-    ...(notAfter === undefined ? {} : { notAfter }),
-  });
-  const files = pki.writeFiles(issued, values.out ?? dns[0]!);
+  const extraCas = numberOption("--extra-cas", values["extra-cas"] ?? "0", 0, MAX_EXTRA_CAS);
+  const prefix = values.out ?? identity;
+  // Looked at before anything is issued: a certificate whose key cannot be kept is of no use, nor is one key lost for another.
+  if (!existsSync(dirname(prefix))) throw new UsageError(`there is no folder ${dirname(prefix)}`);
+  for (const file of Object.values(issuedFiles(prefix)))
+    if (existsSync(file))
+      throw new UsageError(`${file} is there already; remove it, or choose another name with --out`);
+  using pki = Pki.open(directory, environment);
+  const issued = pki.issue({ profile, dns: [identity, ...more], ip: values.ip, keys, notBefore, notAfter, extraCas });
   io.print(`serial ${issued.certificate.serialText}`);
-  for (const file of Object.values(files)) io.print(file);
-  pki.close();
+  for (const file of Object.values(pki.writeFiles(issued, prefix))) io.print(file);
   return 0;
 }
 
@@ -121,22 +117,21 @@ function revoke(args: string[], io: Io): number {
     allowPositionals: true,
     options: { serial: { type: "string" }, cert: { type: "string" }, reason: { type: "string" } },
   });
-  const pki = Pki.open(one(positionals), environment);
-  const reason: RevocationReason = oneOf(
-    "--reason",
-    values.reason ?? "unspecified",
-    Object.keys(REVOCATION_REASONS) as RevocationReason[],
-  );
-  const serial = values.cert === undefined ? hexOption(values.serial) : serialOf(values.cert);
+  const directory = one(positionals);
+  const reasons = Object.keys(REVOCATION_REASONS) as RevocationReason[];
+  const reason = optionally("--reason", values.reason, reasons) ?? "unspecified";
+  if (values.cert !== undefined && values.serial !== undefined)
+    throw new UsageError("give --serial or --cert, not both");
+  const serial = values.cert === undefined ? serialOption(values.serial) : readCertificateFile(values.cert).serial;
+  using pki = Pki.open(directory, environment);
   pki.revoke(serial, reason);
-  pki.close();
   io.print(`revoked ${serial.toString("hex")} (${reason})`);
   return 0;
 }
 
 function list(args: string[], io: Io): number {
   const { values, positionals } = parse({ args, allowPositionals: true, options: { json: { type: "boolean" } } });
-  const pki = Pki.open(one(positionals), environment);
+  using pki = Pki.open(one(positionals), environment);
   for (const row of pki.list()) {
     if (values.json === true) io.print(JSON.stringify(row));
     else
@@ -144,7 +139,6 @@ function list(args: string[], io: Io): number {
         `${row.serial}  ${row.ca.padEnd(18)} ${row.revokedAt === null ? "good   " : "revoked"}  until ${new Date(row.notAfter).toISOString().slice(0, 10)}  ${row.subject}`,
       );
   }
-  pki.close();
   return 0;
 }
 
@@ -154,12 +148,10 @@ function crl(args: string[], io: Io): number {
     allowPositionals: true,
     options: { ca: { type: "string" }, out: { type: "string" } },
   });
-  const pki = Pki.open(one(positionals), environment);
-  const ca: CaName = oneOf("--ca", values.ca ?? "", CA_NAMES);
-  const pem = toPem("X509 CRL", pki.crl(ca));
+  using pki = Pki.open(one(positionals), environment);
+  const pem = toPem("X509 CRL", pki.crl(oneOf("--ca", values.ca, pki.caNames())));
   if (values.out === undefined) io.print(pem.trimEnd());
   else writeFileSync(values.out, pem);
-  pki.close();
   return 0;
 }
 
@@ -167,16 +159,12 @@ async function serve(args: string[], io: Io): Promise<number> {
   const { values, positionals } = parse({ args, allowPositionals: true, options: { listen: { type: "string" } } });
   const listen = /^(.+):(\d+)$/.exec(values.listen ?? "127.0.0.1:8080");
   if (listen === null) throw new UsageError(`--listen takes ADDRESS:PORT, not "${values.listen}"`);
-  const pki = Pki.open(one(positionals), environment);
-  const server = await servePki(
-    pki,
-    { address: listen[1]!.replace(/^\[|\]$/g, ""), port: Number(listen[2]) },
-    environment.clock,
-  );
+  const port = numberOption("the port of --listen", listen[2]!, 0, 65535);
+  using pki = Pki.open(one(positionals), environment);
+  const server = await servePki(pki, { address: listen[1]!.replace(/^\[|\]$/g, ""), port }, environment.clock);
   io.print(JSON.stringify({ event: "listening", role: "pki", address: server.address, port: server.port }));
   await io.stopped;
   await server.close();
-  pki.close();
   return 0;
 }
 
@@ -186,10 +174,16 @@ function one(positionals: readonly string[]): string {
   return directory;
 }
 
-function oneOf<T extends string>(option: string, value: string, known: readonly T[]): T {
+function oneOf<T extends string>(option: string, value: string | undefined, known: readonly T[]): T {
+  const found = optionally(option, value, known);
+  if (found === undefined) throw new UsageError(`${option} is missing: one of ${known.join(", ")}`);
+  return found;
+}
+
+function optionally<T extends string>(option: string, value: string | undefined, known: readonly T[]): T | undefined {
+  if (value === undefined) return undefined;
   const found = known.find((candidate) => candidate === value);
-  if (found === undefined)
-    throw new UsageError(`${option} is one of ${known.join(", ")}${value === "" ? "" : `, not "${value}"`}`);
+  if (found === undefined) throw new UsageError(`${option} is one of ${known.join(", ")}, not "${value}"`);
   return found;
 }
 
@@ -201,14 +195,13 @@ function dateOption(option: string, text: string | undefined): number | undefine
   return at;
 }
 
-function hexOption(text: string | undefined): Buffer {
-  if (text === undefined || !/^([0-9a-f]{2})+$/i.test(text))
-    throw new UsageError("--serial takes hexadecimal digits, or use --cert FILE");
-  return Buffer.from(text, "hex");
+/** "4f3e..", "4F:3E:.." as OpenSSL and browsers show it. */
+function serialOption(text: string | undefined): Buffer {
+  if (text === undefined) throw new UsageError("say which certificate: --serial HEX or --cert FILE");
+  const digits = text.replaceAll(":", "");
+  if (!/^([0-9a-f]{2})+$/i.test(digits)) throw new UsageError(`--serial takes hexadecimal digits, not "${text}"`);
+  return Buffer.from(digits, "hex");
 }
 
-function serialOf(file: string): Buffer {
-  const [der] = fromPem(readFileSync(file, "utf8"), "CERTIFICATE");
-  if (der === undefined) throw new UsageError(`${file} holds no PEM certificate`);
-  return parseCertificate(der).serial;
-}
+/** More than any peer may accept (TS 33.320 7.2.3-2), so that refusals can be tried. */
+const MAX_EXTRA_CAS = 8;

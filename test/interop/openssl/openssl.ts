@@ -1,13 +1,15 @@
 /** OpenSSL's command line in a folder of its own. */
-import { spawnSync } from "node:child_process";
+import { type ChildProcess, execFile, spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
+import { createInterface } from "node:readline";
 import type { Bytes } from "../../../src/bytes/bytes.ts";
 import { type Certificate, parseCertificate } from "../../../src/x509/certificate.ts";
 import { fromPem, toPem } from "../../../src/x509/pem.ts";
 
 export class OpenSsl implements Disposable {
+  readonly #servers = new Set<ChildProcess>();
   readonly directory = mkdtempSync(join(tmpdir(), "femtogate-openssl-"));
 
   /** Runs `openssl` with these arguments; gives what it printed on both streams, whether or not it was content. */
@@ -24,6 +26,31 @@ export class OpenSsl implements Disposable {
     return output;
   }
 
+  /** As `try`, while this process goes on: for a client of a server that is in it. */
+  ask(...args: readonly string[]): Promise<{ ok: boolean; output: string }> {
+    return new Promise((resolve) => {
+      execFile("openssl", args, { cwd: this.directory, timeout: 20_000 }, (error, stdout, stderr) =>
+        resolve({ ok: error === null, output: `${stdout}${stderr}` }),
+      );
+    });
+  }
+
+  /** Runs `openssl ocsp` as a responder on a port of the system's choice until disposal (it takes no address); gives its URL. */
+  async serveOcsp(...args: readonly string[]): Promise<string> {
+    const server = spawn("openssl", ["ocsp", "-port", "0", ...args], {
+      cwd: this.directory,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    this.#servers.add(server);
+    const said: string[] = [];
+    server.stderr.on("data", (part: Bytes) => said.push(part.toString()));
+    for await (const line of createInterface({ input: server.stdout })) {
+      const [, port] = /^ACCEPT .*:(\d+) /.exec(line) ?? [];
+      if (port !== undefined) return `http://127.0.0.1:${port}/`;
+    }
+    throw new Error(`openssl ocsp ${args.join(" ")} does not serve\n${said.join("")}`);
+  }
+
   write(file: string, content: Bytes | string): string {
     writeFileSync(join(this.directory, file), content);
     return file;
@@ -34,7 +61,7 @@ export class OpenSsl implements Disposable {
   }
 
   read(file: string): Bytes {
-    return readFileSync(join(this.directory, file));
+    return readFileSync(resolve(this.directory, file));
   }
 
   readCertificate(file: string): Certificate {
@@ -42,6 +69,7 @@ export class OpenSsl implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    for (const server of this.#servers) server.kill("SIGKILL");
     rmSync(this.directory, { recursive: true });
   }
 }

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "node:test";
-import { PKI_DEFAULTS, Pki } from "../../../src/pki/authority.ts";
+import { Pki } from "../../../src/pki/authority.ts";
 import { seededRandom } from "../../../src/sim/random.ts";
 import { lint } from "../../../src/trust/profiles/lint.ts";
 import type { CertificateProfile, Finding } from "../../../src/trust/profiles/rule.ts";
@@ -20,7 +20,7 @@ for (const [keys, release] of [
     using made = new Folder();
     const environment = { clock: { now: () => NOW }, random: seededRandom(1) };
     const urls = { ocspUrl: "http://ocsp.example", crlUrl: "http://crl.example" };
-    const pki = Pki.create(made.directory, environment, { ...PKI_DEFAULTS, keys, ...urls });
+    const pki = Pki.create(made.directory, environment, { keys, ...urls });
     const findings: Finding[] = [];
     const judge = (certificate: Certificate, profile: CertificateProfile, issuer: Certificate, identity?: string) => {
       const circumstances = {
@@ -33,10 +33,13 @@ for (const [keys, release] of [
     };
     for (const [root, ca, profile, issues] of [
       ["operator-root", "segw-ca", "segw", "segw"],
+      ["operator-root", "hems-ca", "hems", "hems"],
       ["manufacturer-root", "device-ca", "henb-ikev2", "henb"],
+      ["manufacturer-root", "device-ca", "henb", "henb-both"],
+      ["manufacturer-root", "device-tls-ca", "henb-tls", "henb-tls"],
     ] as const) {
       judge(pki.ca(root), "root-ca", pki.ca(root));
-      judge(pki.ca(ca), "ne-ca", pki.ca(root));
+      judge(pki.ca(ca), ca === "hems-ca" || ca === "device-tls-ca" ? "tls-ca" : "ne-ca", pki.ca(root));
       const identity = `${profile}.example`;
       judge(pki.issue({ profile: issues, dns: [identity] }).certificate, profile, pki.ca(ca), identity);
       findings.push(...lint({ crl: parseCrl(pki.crl(ca)), release }));

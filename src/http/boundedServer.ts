@@ -1,0 +1,110 @@
+/**
+ * An HTTP server that slow, idle and greedy clients cannot wear out: requests are bounded in size and time, connections
+ * in number.
+ *
+ * When there are too many connections the one idle for longest makes room, so that a crowd of silent clients keeps
+ * nobody out; refusing the newest, as Node's maxConnections does, would let them.
+ */
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
+import type { Bytes } from "../bytes/bytes.ts";
+import { DecodeError } from "../bytes/reader.ts";
+
+/** Where to listen; port 0 lets the system choose. */
+export interface Listen {
+  address: string;
+  port: number;
+}
+
+export interface BoundedServer extends Listen {
+  /** Ends all connections. */
+  close(): Promise<void>;
+}
+
+export interface ServerLimits {
+  /** Milliseconds from the first octet of a request, or of a connection, to the end of its headers. */
+  headers: number;
+  /** Milliseconds for a whole request. */
+  request: number;
+  /** Milliseconds in which a client must take some octets of an answer, or send a next request. */
+  idle: number;
+  connections: number;
+}
+
+const SERVER_LIMITS: ServerLimits = { headers: 5_000, request: 10_000, idle: 15_000, connections: 2_000 };
+
+/** Serves until closed. A handler that throws ends its client's connection, nothing else. */
+export async function listenBounded(
+  listen: Listen,
+  handler: (request: IncomingMessage, response: ServerResponse) => void | Promise<void>,
+  limits: ServerLimits = SERVER_LIMITS,
+): Promise<BoundedServer> {
+  // Sockets in the order in which they were last used.
+  const sockets = new Set<Socket>();
+  const server = createServer(
+    {
+      headersTimeout: limits.headers,
+      requestTimeout: limits.request,
+      keepAliveTimeout: limits.idle,
+      // Node looks for late requests only every half minute by default.
+      connectionsCheckingInterval: Math.min(1_000, limits.headers),
+      maxHeaderSize: MAX_HEADERS,
+    },
+    (request, response) => {
+      const { socket } = request;
+      if (sockets.delete(socket)) sockets.add(socket);
+      // There is nobody left to tell: the client went away, or its request made us fail.
+      const failed = () => void response.destroy();
+      try {
+        handler(request, response)?.catch(failed);
+      } catch {
+        failed();
+      }
+    },
+  );
+  server.setTimeout(limits.idle);
+  server.on("connection", (socket: Socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+    if (sockets.size > limits.connections) sockets.values().next().value?.destroy();
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(listen.port, listen.address, resolve);
+  });
+  const { address, port } = server.address() as AddressInfo;
+  return {
+    address,
+    port,
+    close: () =>
+      new Promise<void>((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+/**
+ * The body of a request, or undefined if it is longer than `limit`; some of a longer one is taken and dropped, so that
+ * the client, busy writing, gets to read the answer. Rejects if the client goes away.
+ */
+export function readBody(request: IncomingMessage, limit: number): Promise<Bytes | undefined> {
+  return new Promise((resolve, reject) => {
+    const parts: Bytes[] = [];
+    let length = 0;
+    request.on("data", (part: Bytes) => {
+      length += part.length;
+      if (length <= limit) parts.push(part);
+      else parts.length = 0;
+      if (length > limit + MAX_DROPPED) request.destroy();
+    });
+    request.on("end", () => resolve(length > limit ? undefined : parts.length === 1 ? parts[0] : Buffer.concat(parts)));
+    request.on("close", () => reject(new DecodeError("body", length, "the client went away")));
+    request.on("error", reject);
+  });
+}
+
+/** Octets of a request's headers. */
+const MAX_HEADERS = 16_384;
+/** Octets of a body beyond its limit that are read for nothing. */
+const MAX_DROPPED = 1_048_576;

@@ -33,6 +33,10 @@ export class OpenSsl implements Disposable {
     return this.write(file, certificates.map(({ der }) => toPem("CERTIFICATE", der)).join(""));
   }
 
+  path(file: string): string {
+    return join(this.directory, file);
+  }
+
   read(file: string): Bytes {
     return readFileSync(join(this.directory, file));
   }

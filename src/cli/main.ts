@@ -7,6 +7,7 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<{ command:
   segw: { summary: "the security gateway", load: () => import("./commands/segw.ts") },
   henb: { summary: "a home base station", load: () => import("./commands/henb.ts") },
   load: { summary: "many devices that attach to a gateway", load: () => import("./commands/load.ts") },
+  check: { summary: "looks into certificates: profile, path, revocation", load: () => import("./commands/check.ts") },
   pki: { summary: "CAs, certificates, CRLs and the OCSP responder", load: () => import("./commands/pki.ts") },
 };
 

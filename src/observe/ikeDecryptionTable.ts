@@ -28,6 +28,34 @@ export function decryptionTableLine({ initiatorSpi, responderSpi, suite, keys }:
   return `${[...fields, hex(keys.ai), hex(keys.ar), `"${integrity}"`].join(",")}\n`;
 }
 
+/** The keys that a table of such lines holds; lines that are none, or of other algorithms, are passed over. */
+export function readDecryptionTable(text: string): ExportedIkeKeys[] {
+  return text.split("\n").flatMap((line) => {
+    const match = LINE.exec(line.trim());
+    if (match === null) return [];
+    const [, initiatorSpi, responderSpi, ei, er, cipher, ai, ar, integrity] = match.map((field) => field ?? "");
+    const encr = keyOf(CIPHERS, cipher!)?.split("/").map(Number);
+    const integ = keyOf(INTEGRITY, integrity!);
+    if (encr === undefined || integ === undefined) return [];
+    const key = (hex: string | undefined) => Buffer.from(hex!, "hex");
+    return {
+      initiatorSpi: initiatorSpi!.toLowerCase(),
+      responderSpi: responderSpi!.toLowerCase(),
+      suite: { encr: { id: encr[0]!, keyLength: encr[1]! }, integ },
+      keys: { ei: key(ei), er: key(er), ai: key(ai), ar: key(ar) },
+    };
+  });
+}
+
+function keyOf<K>(map: ReadonlyMap<K, string>, name: string): K | undefined {
+  for (const [key, value] of map) if (value === name) return key;
+  return undefined;
+}
+
+/** One line as Wireshark writes it: hexadecimal keys bare, names in quotes. */
+const LINE =
+  /^([0-9a-f]{16}),([0-9a-f]{16}),((?:[0-9a-f]{2})*),((?:[0-9a-f]{2})*),"([^"]*)",((?:[0-9a-f]{2})*),((?:[0-9a-f]{2})*),"([^"]*)"$/i;
+
 const CIPHERS = new Map([
   ["3/0", "3DES [RFC2451]"],
   ["11/0", "NULL [RFC2410]"],

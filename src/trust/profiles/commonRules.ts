@@ -4,7 +4,7 @@ import { Tag } from "../../der/reader.ts";
 import type { Certificate } from "../../x509/certificate.ts";
 import type { Name } from "../../x509/name.ts";
 import { Oid } from "../../x509/oids.ts";
-import { attributesOf, criticality, exponentOf, keyAlgorithmOf, strengthOf, versionOf } from "./encoding.ts";
+import { attributesOf, criticality, exponentOf, keyAlgorithmOf, oidTexts, strengthOf, versionOf } from "./encoding.ts";
 import { AUTHORITIES, always, type CertificateRule, clauseOf, ENTITIES, isAuthority, type Release } from "./rule.ts";
 
 export const COMMON_RULES: readonly CertificateRule[] = [
@@ -197,7 +197,7 @@ export const COMMON_RULES: readonly CertificateRule[] = [
     clauses: clauseOf("TS 33.310 6.1"),
     check: ({ extensionList }) => {
       const others = extensionList.filter(({ oid, critical }) => critical && !CRITICAL.includes(oid));
-      return others.length === 0 ? undefined : `critical: ${others.map(({ oid }) => oid).join(", ")}`;
+      return others.length === 0 ? undefined : `critical: ${oidTexts(others.map(({ oid }) => oid))}`;
     },
   },
   {

@@ -2,7 +2,7 @@
 import type { Crl } from "../../x509/crl.ts";
 import { Oid } from "../../x509/oids.ts";
 import { forbiddenHash } from "./commonRules.ts";
-import { crlVersionOf } from "./encoding.ts";
+import { crlVersionOf, oidTexts } from "./encoding.ts";
 import { always, type CrlRule } from "./rule.ts";
 
 export const CRL_RULES: readonly CrlRule[] = [
@@ -71,7 +71,7 @@ export const CRL_RULES: readonly CrlRule[] = [
       const others = extensions.filter(
         ({ oid, critical }) => critical && !CRITICAL.includes(oid) && !JUDGED.includes(oid),
       );
-      return others.length === 0 ? undefined : `critical: ${others.map(({ oid }) => oid).join(", ")}`;
+      return others.length === 0 ? undefined : `critical: ${oidTexts(others.map(({ oid }) => oid))}`;
     },
   },
 ];

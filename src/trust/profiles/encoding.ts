@@ -54,6 +54,11 @@ export function criticality(certificate: Certificate, oid: string): "critical" |
   return extension === undefined ? undefined : extension.critical ? "critical" : "not critical";
 }
 
+/** Object identifiers as people know them where they have a name here, separated by commas. */
+export function oidTexts(oids: readonly string[]): string {
+  return oids.map((oid) => NAMES.get(oid) ?? oid).join(", ");
+}
+
 /** Security of a key in bits (NIST SP 800-57 part 1, table 2), or undefined for a key not known here. */
 export function strengthOf({ keyDescription: key }: Certificate): number | undefined {
   if (key.kind === "ec") return CURVE_STRENGTH.get(key.curve ?? "");
@@ -61,6 +66,7 @@ export function strengthOf({ keyDescription: key }: Certificate): number | undef
   return RSA_STRENGTH.find(([bits]) => key.bits >= bits)?.[1] ?? 0;
 }
 
+const NAMES = new Map(Object.entries(Oid).map(([name, oid]) => [oid as string, name]));
 const CURVE_STRENGTH = new Map<string, number>([
   [Oid.p256, 128],
   [Oid.p384, 192],

@@ -4,7 +4,7 @@ import type { Certificate } from "../../x509/certificate.ts";
 import { namesOf } from "../../x509/extensions.ts";
 import { Oid } from "../../x509/oids.ts";
 import { hasAddress, hasDns } from "../serverName.ts";
-import { criticality } from "./encoding.ts";
+import { criticality, oidTexts } from "./encoding.ts";
 import {
   always,
   type CertificateProfile,
@@ -69,7 +69,7 @@ export const ENTITY_RULES: readonly CertificateRule[] = [
     in: always("error", "text"),
     clauses: entityClauses(IKE_ENTITIES, ", RFC 4945 5.1.3.12"),
     check: ({ extensions: { extendedKeyUsage: usages } }) =>
-      usages === undefined || usages.some((usage) => IKE_USAGES.includes(usage)) ? undefined : usages.join(", "),
+      usages === undefined || usages.some((usage) => IKE_USAGES.includes(usage)) ? undefined : oidTexts(usages),
   },
   {
     id: "E6",
@@ -83,7 +83,7 @@ export const ENTITY_RULES: readonly CertificateRule[] = [
     check: ({ extensions: { extendedKeyUsage: usages } }, { profile }) => {
       const wanted = profile === "hems" ? Oid.serverAuth : Oid.clientAuth;
       const allows = usages === undefined || usages.includes(wanted) || usages.includes(Oid.anyExtendedKeyUsage);
-      return allows ? undefined : `${usages.join(", ")} without ${wanted}`;
+      return allows ? undefined : `${oidTexts(usages)} without ${oidTexts([wanted])}`;
     },
   },
   {
@@ -201,7 +201,11 @@ export const ENTITY_RULES: readonly CertificateRule[] = [
     in: always("error", "text"),
     clauses: { "ocsp-signer": "RFC 6960 4.2.2.2" },
     check: ({ extensions: { extendedKeyUsage: usages } }) =>
-      usages?.includes(Oid.ocspSigning) === true ? undefined : (usages?.join(", ") ?? "no extendedKeyUsage"),
+      usages?.includes(Oid.ocspSigning) === true
+        ? undefined
+        : usages === undefined
+          ? "no extendedKeyUsage"
+          : oidTexts(usages),
   },
   {
     id: "O2",

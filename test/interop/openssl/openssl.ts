@@ -60,6 +60,10 @@ export class OpenSsl implements Disposable {
     return this.write(file, certificates.map(({ der }) => toPem("CERTIFICATE", der)).join(""));
   }
 
+  path(file: string): string {
+    return join(this.directory, file);
+  }
+
   read(file: string): Bytes {
     return readFileSync(resolve(this.directory, file));
   }

@@ -1,24 +1,10 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import type { Bytes } from "../../../src/bytes/bytes.ts";
 import type { Connection } from "../../../src/ike/sa/connection.ts";
 import { parseIkeProposal } from "../../../src/ike/sa/proposal.ts";
-import { World } from "../../../src/sim/world.ts";
-import { keyIdOf, subjectAltName } from "../../../src/x509/build.ts";
-import type { Certificate } from "../../../src/x509/certificate.ts";
-import { buildOcspResponse, certIdOf } from "../../../src/x509/ocsp.ts";
-import {
-  connection,
-  DEVICE,
-  deviceConnection,
-  GATEWAY,
-  type Oracle,
-  type Pair,
-  Peer,
-  trustingOracle,
-} from "../../ike/sa/pair.ts";
-import { DAY, LEAF_EXTENSIONS, make, NOW } from "../../x509/made.ts";
-import { capture, Tshark, tapped } from "./tshark.ts";
+import { DEVICE, GATEWAY } from "../../ike/sa/pair.ts";
+import { attach, capture } from "../../observe/handshake.ts";
+import { Tshark } from "./tshark.ts";
 
 const IKE_AUTH = "35";
 
@@ -109,44 +95,6 @@ test("a second run continues the capture, and tshark reads and decrypts both sec
   assert.equal(rows.filter(([, fqdn]) => fqdn!.split(",").includes(DEVICE)).length, 2);
 });
 
-/** Certificates and an OCSP response that are what they say, so that tshark may look into them. */
-const CREDENTIALS = (() => {
-  const ca = make({ name: "operator CA" });
-  const chainOf = (name: string) => {
-    const leaf = make({ name, issuer: ca, extensions: LEAF_EXTENSIONS, more: [subjectAltName({ dns: [name] })] });
-    return [leaf.certificate, ca.certificate];
-  };
-  const [gateway] = chainOf(GATEWAY);
-  const response = buildOcspResponse({
-    responderId: { byKey: keyIdOf(ca.keys.publicKey) },
-    producedAt: NOW,
-    responses: [
-      {
-        id: certIdOf(gateway!, ca.certificate),
-        status: { kind: "good" },
-        thisUpdate: NOW,
-        nextUpdate: NOW + DAY,
-      },
-    ],
-    nonce: undefined,
-    certificates: [],
-    signer: ca.signer,
-  });
-  return {
-    device: { certificates: chainOf(DEVICE), ocsp: [] },
-    gateway: { certificates: [gateway!, ca.certificate], ocsp: [response] },
-  };
-})();
-
-function presenting(credentials: { certificates: Certificate[]; ocsp: Bytes[] }): Oracle {
-  return (request) => {
-    if (request.ask !== "computeAuth") return trustingOracle(request);
-    const certificates = credentials.certificates.map(({ der }) => der);
-    const ocspResponses = request.ocspAsked ? credentials.ocsp : [];
-    return { ask: "computeAuth", result: { method: 14, data: Buffer.from("auth"), certificates, ocspResponses } };
-  };
-}
-
 /** That tshark takes CERT of encoding 14 (RFC 4806) for a certificate too: an OCSP response begins with an ENUMERATED. */
 const OCSP_AS_CERTIFICATE = /but found class:(UNIVERSAL\(0\) tag:10|CONTEXT\(2\) tag:0)\]$/;
 
@@ -167,18 +115,3 @@ const SUITES = [
     ["sha1", "sha256", "sha384", "sha512"].map((hash) => `${cipher}-${hash}-x25519`),
   ),
 ];
-
-function attach(addresses: readonly [string, string], overrides: Partial<Connection>, seed = 1) {
-  const world = new World(seed);
-  const datagrams = tapped(world);
-  const made: Pair = {
-    world,
-    device: new Peer(world, addresses[0], undefined),
-    gateway: new Peer(world, addresses[1], connection(GATEWAY, overrides)),
-  };
-  made.device.oracle = presenting(CREDENTIALS.device);
-  made.gateway.oracle = presenting(CREDENTIALS.gateway);
-  made.device.connect(deviceConnection({ askOcsp: undefined, ...overrides }), addresses[1]);
-  assert.ok(world.runUntil(() => made.device.children.size > 0 && made.gateway.children.size > 0, 10_000));
-  return { ...made, datagrams };
-}

@@ -3,9 +3,7 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { CaptureFile, keysDirectory } from "../../../src/observe/captureFile.ts";
-import type { CapturedDatagram } from "../../../src/observe/pcapng.ts";
-import type { World } from "../../../src/sim/world.ts";
+import { keysDirectory } from "../../../src/observe/captureFile.ts";
 
 export class Tshark implements Disposable {
   readonly directory = mkdtempSync(join(tmpdir(), "femtogate-tshark-"));
@@ -45,27 +43,4 @@ export class Tshark implements Disposable {
   [Symbol.dispose](): void {
     rmSync(this.directory, { recursive: true });
   }
-}
-
-/** Notes every datagram of a simulated network, as a gateway's shell would. */
-export function tapped(world: World): CapturedDatagram[] {
-  const datagrams: CapturedDatagram[] = [];
-  world.tap = (packet, from, to) => {
-    datagrams.push({ at: world.now(), from, to, payload: Buffer.from(packet), nonEspMarker: to.port === 4500 });
-    return packet;
-  };
-  return datagrams;
-}
-
-export async function capture(file: string, fill: (capture: CaptureFile) => void): Promise<void> {
-  const capture = await CaptureFile.open(file, {
-    application: "femtogate test",
-    interfaceName: "simulated",
-    withKeys: true,
-    onFailure: (message) => {
-      throw new Error(message);
-    },
-  });
-  fill(capture);
-  await capture.close();
 }

@@ -1,0 +1,174 @@
+/** A certificate's revocation status by the CRLs and OCSP responses at hand, each verdict with what it rests on. */
+
+import type { Bytes } from "../../bytes/bytes.ts";
+import type { Milliseconds } from "../../sim/environment.ts";
+import { checkCrl, describeCrlProblem } from "../../trust/crl.ts";
+import { checkOcspResponse, describeOcspProblem } from "../../trust/ocsp.ts";
+import type { Certificate } from "../../x509/certificate.ts";
+import type { Crl } from "../../x509/crl.ts";
+import type { Found, Material } from "./material.ts";
+
+/** What one source says. */
+export interface StatusEvidence {
+  source: "CRL" | "OCSP";
+  origin: string;
+  status: "good" | "revoked" | "unknown" | "unusable";
+  /** Why it is unusable. */
+  problem?: string;
+  /** CRL issuer or OCSP responder. */
+  issuer?: string;
+  /** cRLNumber in decimal. */
+  crlNumber?: string;
+  /** When it was revoked, and the CRLReason by name. */
+  revokedAt?: Milliseconds;
+  reason?: string;
+  producedAt?: Milliseconds;
+  thisUpdate?: Milliseconds;
+  nextUpdate?: Milliseconds;
+}
+
+export interface StatusReport {
+  certificate: Certificate;
+  /** undetermined: there are sources, and none says anything about it; notAsked: there are none. */
+  status: "good" | "revoked" | "unknown" | "undetermined" | "notAsked";
+  /** One line, without the certificate's name. */
+  summary: string;
+  evidence: readonly StatusEvidence[];
+}
+
+export interface StatusPolicy {
+  time: Milliseconds;
+  allowWeakAlgorithms: boolean;
+  /** False where the issuer's own path is not valid, which the summary says then. */
+  issuerValidated: boolean;
+}
+
+/** Any source that says revoked decides; else any that says good (RFC 6960 2.2, RFC 5280 6.3). */
+export function statusOf(
+  certificate: Certificate,
+  issuer: Certificate,
+  material: Pick<Material, "crls" | "ocspResponses">,
+  policy: StatusPolicy,
+): StatusReport {
+  const all = [
+    ...material.crls.map((crl) => byCrl(crl, certificate, issuer, policy)),
+    ...material.ocspResponses.map((response) => byOcsp(response, certificate, issuer, policy)),
+  ];
+  // A CRL of another CA or a response about another certificate is nothing to complain of.
+  const evidence = all.filter((each) => each !== undefined);
+  const decisive =
+    evidence.find(({ status }) => status === "revoked") ??
+    evidence.find(({ status }) => status === "good") ??
+    evidence.find(({ status }) => status === "unknown");
+  const under = policy.issuerValidated ? "" : ", under an issuer that is not validated";
+  if (decisive !== undefined) {
+    const summary = `${decisive.status}: ${describeEvidence(decisive)}${under}`;
+    return { certificate, status: decisive.status as "good" | "revoked" | "unknown", summary, evidence };
+  }
+  if (all.length === 0) return { certificate, status: "notAsked", summary: "not asked", evidence };
+  const why =
+    evidence.length === 0
+      ? "no CRL and no OCSP response at hand is about it"
+      : evidence.map(describeEvidence).join("; ");
+  return { certificate, status: "undetermined", summary: `undetermined: ${why}`, evidence };
+}
+
+/** One line for a person. */
+export function describeEvidence(evidence: StatusEvidence): string {
+  const { source, origin, issuer, problem } = evidence;
+  if (evidence.status === "unusable") return `${origin}: ${problem}`;
+  const parts = [
+    `${source}${evidence.crlNumber === undefined ? "" : ` number ${evidence.crlNumber}`} of "${issuer}" (${origin})`,
+  ];
+  if (evidence.revokedAt !== undefined)
+    parts.push(`revoked ${iso(evidence.revokedAt)}, reason ${evidence.reason ?? "not given"}`);
+  if (evidence.producedAt !== undefined) parts.push(`produced ${iso(evidence.producedAt)}`);
+  if (evidence.thisUpdate !== undefined) {
+    const until = evidence.nextUpdate === undefined ? "" : `, next at ${iso(evidence.nextUpdate)}`;
+    parts.push(`of ${iso(evidence.thisUpdate)}${until}`);
+  }
+  return parts.join(", ");
+}
+
+/** cRLNumber in decimal, as other tools show it. */
+export function crlNumberText(number: Bytes): string {
+  return BigInt(`0x${number.toString("hex")}`).toString();
+}
+
+function byCrl(
+  { item: crl, origin }: Found<Crl>,
+  certificate: Certificate,
+  issuer: Certificate,
+  policy: StatusPolicy,
+): StatusEvidence | undefined {
+  const { time, allowWeakAlgorithms } = policy;
+  const verdict = checkCrl({ crl, certificate, issuer, time, tolerance: TOLERANCE, allowWeakAlgorithms });
+  if (verdict.status === "invalid") {
+    if (verdict.problem.reason === "OtherIssuer") return undefined;
+    return { source: "CRL", origin, status: "unusable", problem: describeCrlProblem(verdict.problem) };
+  }
+  const { issuer: name, thisUpdate, nextUpdate } = verdict.evidence;
+  const number = crl.number === undefined ? {} : { crlNumber: crlNumberText(crl.number) };
+  const evidence = { source: "CRL" as const, origin, issuer: name, ...number, thisUpdate, nextUpdate };
+  if (verdict.status === "good") return { ...evidence, status: "good" };
+  return { ...evidence, status: "revoked", ...revocation(verdict) };
+}
+
+function byOcsp(
+  { item: response, origin }: Found<Bytes>,
+  certificate: Certificate,
+  issuer: Certificate,
+  policy: StatusPolicy,
+): StatusEvidence | undefined {
+  const { time, allowWeakAlgorithms } = policy;
+  const verdict = checkOcspResponse({
+    response,
+    certificate,
+    issuer,
+    time,
+    tolerance: TOLERANCE,
+    maxAge: MAX_AGE,
+    trustedResponders: [],
+    allowWeakAlgorithms,
+  });
+  if (verdict.status === "invalid") {
+    if (verdict.problem.reason === "OtherCertificate") return undefined;
+    return { source: "OCSP", origin, status: "unusable", problem: describeOcspProblem(verdict.problem) };
+  }
+  const { responder, producedAt, thisUpdate, nextUpdate } = verdict.evidence;
+  const times = { producedAt, thisUpdate, ...(nextUpdate === undefined ? {} : { nextUpdate }) };
+  const evidence = { source: "OCSP" as const, origin, issuer: responder, ...times };
+  if (verdict.status !== "revoked") return { ...evidence, status: verdict.status };
+  return { ...evidence, status: "revoked", ...revocation(verdict) };
+}
+
+function revocation({ at, reasonCode }: { at: Milliseconds; reasonCode: number | undefined }): {
+  revokedAt: Milliseconds;
+  reason?: string;
+} {
+  if (reasonCode === undefined) return { revokedAt: at };
+  return { revokedAt: at, reason: REASONS[reasonCode] ?? `code ${reasonCode}` };
+}
+
+function iso(time: Milliseconds): string {
+  return new Date(time).toISOString().replace(".000Z", "Z");
+}
+
+/** Milliseconds that a CA's clock and ours may differ. */
+const TOLERANCE = 5 * 60_000;
+/** Milliseconds that a response without nextUpdate is taken for. */
+const MAX_AGE = 24 * 3600_000;
+/** CRLReason (RFC 5280 5.3.1); 7 is not used. */
+const REASONS: readonly (string | undefined)[] = [
+  "unspecified",
+  "keyCompromise",
+  "cACompromise",
+  "affiliationChanged",
+  "superseded",
+  "cessationOfOperation",
+  "certificateHold",
+  undefined,
+  "removeFromCRL",
+  "privilegeWithdrawn",
+  "aACompromise",
+];

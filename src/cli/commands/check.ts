@@ -1,0 +1,195 @@
+/** femtogate check: what certificates are, whether they conform, and whether they are valid. */
+import { readFileSync } from "node:fs";
+import { systemEnvironment } from "../../sim/system.ts";
+import {
+  CERTIFICATE_PROFILES,
+  type CertificateProfile,
+  type Release,
+  type Severity,
+} from "../../trust/profiles/rule.ts";
+import { reportJson } from "../check/json.ts";
+import { type CheckPolicy, judge, type Result } from "../check/judge.ts";
+import { type ClientCredentials, readLiveTls } from "../check/liveTls.ts";
+import { addMaterial, emptyMaterial, type Material, UnreachableHost, UnreadableInput } from "../check/material.ts";
+import { readMaterial } from "../check/readFile.ts";
+import { reportLines } from "../check/report.ts";
+import { type Command, type Io, parse, UsageError } from "../command.ts";
+
+const USAGE = `femtogate check: looks into certificates, judges them by TS 33.310 and TS 33.320, and tells whether they are valid
+
+  femtogate check [options] FILE|tls://HOST:PORT ...
+
+FILE is PEM, DER, PKCS#7 (.p7b), PKCS#12 (.p12), or a capture (pcap, pcapng): certificates in IKE_AUTH are found where
+FILE.keys holds the keys (--capture-keys), those of TLS up to version 1.2 always.
+
+  --trust FILE           trusted roots; without them no path can be judged
+  --crl FILE             CRLs, and
+  --ocsp-response FILE   OCSP responses (DER) that say whether a certificate is revoked
+  --name NAME            the FQDN or address that the end entity is known or connected to by
+  --profile PROFILE      what it is for, instead of a guess: ${CERTIFICATE_PROFILES.slice(0, 5).join(", ")},
+                         ${CERTIFICATE_PROFILES.slice(5).join(", ")}
+  --release R9|newest    of the profiles (newest)
+  --severity LEVEL       findings from which on a certificate counts as invalid: error (default), warning, notice
+  --crl-server, --ocsp-server, --status-in-band
+                         say that its issuer runs a CRL or OCSP server, that the entity brings its status itself
+  --time DATE            judge as of then
+  --allow-weak           SHA-1 and short RSA keys
+  --password TEXT, --password-file FILE
+                         of PKCS#12 files; other users of this machine see --password
+  --cert FILE, --key FILE
+                         PEM, to show a tls:// server that asks for a certificate
+  --brief                the tree and the verdicts only
+  --json                 one JSON object
+
+--trust, --crl and --ocsp-response may be given again. Exit status: 0 valid, 1 invalid, 2 used wrongly, 3 undetermined.`;
+
+export const command: Command = {
+  name: "check",
+  summary: "Looks into certificates and tells whether they conform and are valid",
+  usage: USAGE,
+  async run(args, io) {
+    const { values, positionals } = parse({ args: [...args], allowPositionals: true, options: OPTIONS });
+    if (positionals.length === 0) throw new UsageError("say what to check: a file or tls://HOST:PORT");
+    const password = passwordOf(values.password, values["password-file"]);
+    const credentials = credentialsOf(values.cert, values.key);
+    try {
+      const material = emptyMaterial();
+      for (const input of positionals) addMaterial(material, await readInput(input, password, credentials));
+      for (const file of values.crl ?? []) addMaterial(material, only(readMaterial(file, { password }), file, "crls"));
+      for (const file of values["ocsp-response"] ?? [])
+        addMaterial(material, only(readMaterial(file, { password }), file, "ocspResponses"));
+      const anchors = (values.trust ?? []).flatMap(
+        (file) => only(readMaterial(file, { password }), file, "certificates").certificates,
+      );
+      if (material.certificates.length + material.crls.length === 0)
+        throw new UnreadableInput(["there is no certificate and no CRL in it", ...material.problems].join("; "));
+      if (material.certificates.length + anchors.length > MAX_CERTIFICATES)
+        throw new UnreadableInput(`more than ${MAX_CERTIFICATES} certificates; check them in parts`);
+      return show(io, material, { ...policyOf(values), anchors }, values.json === true, values.brief === true);
+    } catch (error) {
+      if (error instanceof UnreadableInput) throw new UsageError(error.message);
+      if (!(error instanceof UnreachableHost)) throw error;
+      io.complain(`femtogate check: ${error.message}`);
+      return STATUS.undetermined;
+    }
+  },
+};
+
+const OPTIONS = {
+  trust: { type: "string", multiple: true },
+  crl: { type: "string", multiple: true },
+  "ocsp-response": { type: "string", multiple: true },
+  name: { type: "string" },
+  profile: { type: "string" },
+  release: { type: "string" },
+  severity: { type: "string" },
+  "crl-server": { type: "boolean" },
+  "ocsp-server": { type: "boolean" },
+  "status-in-band": { type: "boolean" },
+  time: { type: "string" },
+  "allow-weak": { type: "boolean" },
+  password: { type: "string" },
+  "password-file": { type: "string" },
+  cert: { type: "string" },
+  key: { type: "string" },
+  brief: { type: "boolean" },
+  json: { type: "boolean" },
+} as const;
+
+interface PolicyValues {
+  name?: string | undefined;
+  profile?: string | undefined;
+  release?: string | undefined;
+  severity?: string | undefined;
+  "crl-server"?: boolean | undefined;
+  "ocsp-server"?: boolean | undefined;
+  "status-in-band"?: boolean | undefined;
+  time?: string | undefined;
+  "allow-weak"?: boolean | undefined;
+}
+
+function policyOf(values: PolicyValues): Omit<CheckPolicy, "anchors"> {
+  const told = (name: "crl-server" | "ocsp-server" | "status-in-band") => values[name];
+  const time = values.time === undefined ? systemEnvironment.clock.now() : Date.parse(values.time);
+  if (Number.isNaN(time)) throw new UsageError(`--time "${values.time}" is no date such as 2026-11-24T12:00:00Z`);
+  return {
+    time,
+    release: oneOf<Release>("--release", values.release ?? "newest", ["R9", "newest"]),
+    profile:
+      values.profile === undefined
+        ? undefined
+        : oneOf<CertificateProfile>("--profile", values.profile, CERTIFICATE_PROFILES),
+    circumstances: {
+      ...(values.name === undefined ? {} : { identity: values.name }),
+      ...(told("crl-server") === undefined ? {} : { crlServer: true }),
+      ...(told("ocsp-server") === undefined ? {} : { ocspServer: true }),
+      ...(told("status-in-band") === undefined ? {} : { statusInBand: true }),
+    },
+    severity: oneOf<Severity>("--severity", values.severity ?? "error", ["error", "warning", "notice"]),
+    allowWeakAlgorithms: values["allow-weak"] === true,
+  };
+}
+
+function show(io: Io, material: Material, policy: CheckPolicy, json: boolean, brief: boolean): number {
+  const report = judge(material, policy);
+  if (json) io.print(JSON.stringify(reportJson(report, policy)));
+  else {
+    const width = Math.min(process.stdout.columns ?? DEFAULT_WIDTH, MAX_WIDTH);
+    const colour = process.stdout.isTTY === true && io.env.NO_COLOR === undefined;
+    for (const line of reportLines(report, { width, colour, brief })) io.print(line);
+  }
+  return STATUS[report.result];
+}
+
+async function readInput(
+  input: string,
+  password: string | undefined,
+  credentials: ClientCredentials | undefined,
+): Promise<Material> {
+  const scheme = /^([a-z]+):\/\//.exec(input)?.[1];
+  if (scheme === undefined) return readMaterial(input, { password });
+  if (scheme !== "tls") throw new UsageError(`"${input}" cannot be asked; tls://HOST:PORT can`);
+  const [, v6, host, port] = /^tls:\/\/(?:\[([^\]]+)\]|([^:/]+)):(\d{1,5})$/.exec(input) ?? [];
+  if (port === undefined) throw new UsageError(`"${input}" is no tls://HOST:PORT`);
+  return readLiveTls({ host: (v6 ?? host)!, port: Number(port) }, credentials);
+}
+
+/** A file given as the source of one kind of thing must have some. */
+function only(material: Material, file: string, kind: "certificates" | "crls" | "ocspResponses"): Material {
+  if (material[kind].length === 0)
+    throw new UnreadableInput([`${file} has no ${KINDS[kind]}`, ...material.problems].join("; "));
+  return { ...emptyMaterial(), [kind]: material[kind], problems: material.problems };
+}
+
+function passwordOf(password: string | undefined, file: string | undefined): string | undefined {
+  if (file === undefined) return password;
+  if (password !== undefined) throw new UsageError("--password and --password-file exclude each other");
+  return text("--password-file", file).replace(/\r?\n$/, "");
+}
+
+function credentialsOf(cert: string | undefined, key: string | undefined): ClientCredentials | undefined {
+  if (cert === undefined && key === undefined) return undefined;
+  if (cert === undefined || key === undefined) throw new UsageError("--cert and --key belong together");
+  return { certificates: text("--cert", cert), key: text("--key", key) };
+}
+
+function text(option: string, file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    throw new UsageError(`${option}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+function oneOf<T extends string>(option: string, value: string, allowed: readonly T[]): T {
+  const found = allowed.find((each) => each === value);
+  if (found === undefined) throw new UsageError(`${option} is one of ${allowed.join(", ")}, not "${value}"`);
+  return found;
+}
+
+const STATUS: Record<Result, number> = { valid: 0, invalid: 1, undetermined: 3 };
+const KINDS = { certificates: "certificate", crls: "CRL", ocspResponses: "OCSP response" };
+const DEFAULT_WIDTH = 100;
+const MAX_WIDTH = 120;
+/** Certificates of one check; a bundle of the web's roots has about 150. */
+const MAX_CERTIFICATES = 2000;

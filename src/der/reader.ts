@@ -22,11 +22,13 @@ export const Tag = {
   OID: 0x06,
   ENUMERATED: 0x0a,
   UTF8_STRING: 0x0c,
+  NUMERIC_STRING: 0x12,
   PRINTABLE_STRING: 0x13,
   T61_STRING: 0x14,
   IA5_STRING: 0x16,
   UTC_TIME: 0x17,
   GENERALIZED_TIME: 0x18,
+  VISIBLE_STRING: 0x1a,
   UNIVERSAL_STRING: 0x1c,
   BMP_STRING: 0x1e,
   SEQUENCE: 0x30,
@@ -38,29 +40,62 @@ export function contextTag(n: number, form: "constructed" | "primitive"): number
   return (form === "constructed" ? 0xa0 : 0x80) | n;
 }
 
-/** One element, as views of the input. */
-export interface DerElement {
-  tag: number;
+/** One element; its octets are views of the input, made when they are asked for, which for most elements is never. */
+export class DerElement {
+  readonly tag: number;
+  readonly #input: Bytes;
+  readonly #base: number;
+  readonly #start: number;
+  readonly #contentStart: number;
+  readonly #end: number;
+
+  /** `base` is how far the first octet of `input` is from the start of the outermost input. */
+  constructor(input: Bytes, base: number, start: number, contentStart: number, end: number) {
+    this.tag = input[start]!;
+    this.#input = input;
+    this.#base = base;
+    this.#start = start;
+    this.#contentStart = contentStart;
+    this.#end = end;
+  }
+
   /** Header and content. */
-  whole: Bytes;
-  content: Bytes;
+  get whole(): Bytes {
+    return this.#input.subarray(this.#start, this.#end);
+  }
+
+  get content(): Bytes {
+    return this.#input.subarray(this.#contentStart, this.#end);
+  }
+
   /** Octets from the start of the outermost input to the content. */
-  offset: number;
+  get offset(): number {
+    return this.#base + this.#contentStart;
+  }
+
+  /** A reader over the content. */
+  reader(): DerReader {
+    return new DerReader(this.#input, this.#base, this.#contentStart, this.#end);
+  }
 }
 
 /** Reads elements one after the other; every method throws DerError and names `field` in it. */
 export class DerReader {
   readonly #bytes: Bytes;
   readonly #base: number;
-  #at = 0;
+  readonly #end: number;
+  #at: number;
 
-  constructor(bytes: Bytes, base = 0) {
+  /** Reads `bytes` from `start` to `end`; `base` is how far they lie from the start of the outermost input. */
+  constructor(bytes: Bytes, base = 0, start = 0, end = bytes.length) {
     this.#bytes = bytes;
     this.#base = base;
+    this.#at = start;
+    this.#end = end;
   }
 
   get atEnd(): boolean {
-    return this.#at >= this.#bytes.length;
+    return this.#at >= this.#end;
   }
 
   /** The next element's tag, or -1 at the end. */
@@ -71,7 +106,7 @@ export class DerReader {
   element(field: string): DerElement {
     const bytes = this.#bytes;
     const start = this.#at;
-    if (start + 2 > bytes.length) this.fail(field, "ends before a tag and a length");
+    if (start + 2 > this.#end) this.fail(field, "ends before a tag and a length");
     const tag = bytes[start]!;
     if ((tag & 0x1f) === 0x1f) this.fail(field, "tag numbers above 30 are not used in these structures");
     let length = bytes[start + 1]!;
@@ -80,21 +115,16 @@ export class DerReader {
       const count = length & 0x7f;
       if (count === 0) this.fail(field, "indefinite length, which DER forbids");
       if (count > 4) this.fail(field, `length in ${count} octets`);
-      if (content + count > bytes.length) this.fail(field, "ends within a length");
+      if (content + count > this.#end) this.fail(field, "ends within a length");
       length = bytes.readUIntBE(content, count);
       if (length < 0x80 || (count > 1 && length < 2 ** (8 * (count - 1))))
         this.fail(field, "length not in its shortest form");
       content += count;
     }
-    if (length > bytes.length - content) this.fail(field, `needs ${length} octets, ${bytes.length - content} left`);
+    if (length > this.#end - content) this.fail(field, `needs ${length} octets, ${this.#end - content} left`);
     const end = content + length;
     this.#at = end;
-    return {
-      tag,
-      whole: bytes.subarray(start, end),
-      content: bytes.subarray(content, end),
-      offset: this.#base + content,
-    };
+    return new DerElement(bytes, this.#base, start, content, end);
   }
 
   expect(tag: number, field: string): DerElement {
@@ -169,7 +199,7 @@ export class DerReader {
   }
 
   end(field: string): void {
-    if (!this.atEnd) this.fail(field, `${this.#bytes.length - this.#at} octets too many`);
+    if (!this.atEnd) this.fail(field, `${this.#end - this.#at} octets too many`);
   }
 
   fail(field: string, problem: string): never {
@@ -179,7 +209,7 @@ export class DerReader {
 
 /** A reader over what an element holds. */
 export function inside(element: DerElement): DerReader {
-  return new DerReader(element.content, element.offset);
+  return element.reader();
 }
 
 /** Dotted text of an OBJECT IDENTIFIER. */

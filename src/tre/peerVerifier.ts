@@ -49,7 +49,7 @@ export type CredentialsVerdict =
 export function verifyCredentials(credentials: PeerCredentials, policy: VerifierPolicy): CredentialsVerdict {
   let certificates: Certificate[];
   try {
-    certificates = credentials.certificates.map((der) => parseCertificate(der));
+    certificates = credentials.certificates.map((der) => policy.signatureCache?.read(der) ?? parseCertificate(der));
   } catch (error) {
     if (!(error instanceof DecodeError)) throw error;
     return refuse("MalformedCertificate", `a certificate of the peer cannot be read: ${error.message}`);

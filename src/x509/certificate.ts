@@ -1,5 +1,5 @@
 /** X.509 version 3 certificates, read without copying (RFC 5280 4.1). */
-import { createHash, createPublicKey, type KeyObject } from "node:crypto";
+import { createHash, createPublicKey, hash, type KeyObject } from "node:crypto";
 import type { Bytes } from "../bytes/bytes.ts";
 import { contextTag, DerReader, inside, Tag } from "../der/reader.ts";
 import { decodeExtensions, type Extension, type Extensions, readExtensions } from "./extensions.ts";
@@ -62,7 +62,7 @@ export class Certificate {
 
   /** SHA-256 over the whole certificate, hexadecimal. */
   get fingerprint(): string {
-    this.#fingerprint ??= createHash("sha256").update(this.der).digest("hex");
+    this.#fingerprint ??= hash("sha256", this.der);
     return this.#fingerprint;
   }
 

@@ -1,9 +1,19 @@
 /** Certificate extensions as values (RFC 5280 4.2). */
 import type { Bytes } from "../bytes/bytes.ts";
-import { formatIp } from "../bytes/ip.ts";
-import { contextTag, type DerElement, DerError, DerReader, inside, Tag } from "../der/reader.ts";
-import { type Name, readName } from "./name.ts";
+import { contextTag, DerReader, Tag } from "../der/reader.ts";
+import { type DistributionPoint, readDistributionPoints } from "./distributionPoints.ts";
+import { FORM, type GeneralNames, ia5, MAX_NAMES, readGeneralNames } from "./generalNames.ts";
+import { type NameConstraints, readNameConstraints } from "./nameConstraintsExtension.ts";
 import { Oid } from "./oids.ts";
+import {
+  type PolicyConstraints,
+  type PolicyMapping,
+  readCertificatePolicies,
+  readPolicyConstraints,
+  readPolicyMappings,
+} from "./policyExtensions.ts";
+
+export { type GeneralNames, namesOf } from "./generalNames.ts";
 
 /** One extension, undecoded. */
 export interface Extension {
@@ -12,18 +22,6 @@ export interface Extension {
   /** Content of extnValue. */
   value: Bytes;
   offset: number;
-}
-
-/** Names by form (RFC 5280 4.2.1.6). */
-export interface GeneralNames {
-  dns: readonly string[];
-  /** 4 or 16 octets each. */
-  ip: readonly Bytes[];
-  email: readonly string[];
-  uri: readonly string[];
-  directory: readonly Name[];
-  /** Names of other forms. */
-  others: number;
 }
 
 /** Bits of KeyUsage (RFC 5280 4.2.1.3). */
@@ -43,6 +41,17 @@ export interface Extensions {
   subjectAltName: GeneralNames | undefined;
   authorityKeyId: Bytes | undefined;
   subjectKeyId: Bytes | undefined;
+  nameConstraints: NameConstraints | undefined;
+  /** Object identifiers of the policies, anyPolicy among them. */
+  certificatePolicies: readonly string[] | undefined;
+  policyMappings: readonly PolicyMapping[] | undefined;
+  policyConstraints: PolicyConstraints | undefined;
+  /** Certificates that may follow before anyPolicy stands for no other policy (RFC 5280 4.2.1.14). */
+  inhibitAnyPolicy: number | undefined;
+  crlDistributionPoints: readonly DistributionPoint[];
+  /** Where delta CRLs are (RFC 5280 4.2.1.15). */
+  freshestCrl: readonly DistributionPoint[];
+  /** Addresses of the CRLs of crlDistributionPoints. */
   crlUrls: readonly string[];
   ocspUrls: readonly string[];
   caIssuerUrls: readonly string[];
@@ -76,6 +85,13 @@ export function decodeExtensions(list: readonly Extension[]): Extensions {
     subjectAltName: undefined,
     authorityKeyId: undefined,
     subjectKeyId: undefined,
+    nameConstraints: undefined,
+    certificatePolicies: undefined,
+    policyMappings: undefined,
+    policyConstraints: undefined,
+    inhibitAnyPolicy: undefined,
+    crlDistributionPoints: [],
+    freshestCrl: [],
     crlUrls: [],
     ocspUrls: [],
     caIssuerUrls: [],
@@ -107,7 +123,29 @@ export function decodeExtensions(list: readonly Extension[]): Extensions {
           .optional(contextTag(0, "primitive"), "keyIdentifier")?.content;
         break;
       case Oid.crlDistributionPoints:
-        out.crlUrls = readDistributionPoints(reader);
+        out.crlDistributionPoints = readDistributionPoints(reader, "cRLDistributionPoints");
+        out.crlUrls = urlsOf(out.crlDistributionPoints);
+        break;
+      case Oid.freshestCrl:
+        out.freshestCrl = readDistributionPoints(reader, "freshestCRL");
+        break;
+      case Oid.nameConstraints:
+        out.nameConstraints = readNameConstraints(reader);
+        break;
+      case Oid.certificatePolicies: {
+        const { oids, unknownQualifiers } = readCertificatePolicies(reader);
+        out.certificatePolicies = oids;
+        if (extension.critical) unknown.push(...unknownQualifiers);
+        break;
+      }
+      case Oid.policyMappings:
+        out.policyMappings = readPolicyMappings(reader);
+        break;
+      case Oid.policyConstraints:
+        out.policyConstraints = readPolicyConstraints(reader);
+        break;
+      case Oid.inhibitAnyPolicy:
+        out.inhibitAnyPolicy = reader.smallInteger("inhibitAnyPolicy");
         break;
       case Oid.authorityInfoAccess: {
         const access = readInfoAccess(reader);
@@ -130,36 +168,6 @@ export function decodeExtensions(list: readonly Extension[]): Extensions {
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
-
-function readGeneralNames(reader: DerReader, field: string): GeneralNames {
-  const names = {
-    dns: [] as string[],
-    ip: [] as Bytes[],
-    email: [] as string[],
-    uri: [] as string[],
-    directory: [] as Name[],
-    others: 0,
-  };
-  for (let count = 0; !reader.atEnd; count++) {
-    if (count >= MAX_NAMES) reader.fail(field, `more than ${MAX_NAMES} names`);
-    const name = reader.element(field);
-    if (name.tag === 0x81) names.email.push(ia5(name, `${field}.rfc822Name`));
-    else if (name.tag === 0x82) names.dns.push(ia5(name, `${field}.dNSName`));
-    else if (name.tag === 0x86) names.uri.push(ia5(name, `${field}.uniformResourceIdentifier`));
-    else if (name.tag === 0x87) {
-      if (name.content.length !== 4 && name.content.length !== 16)
-        reader.fail(field, `iPAddress of ${name.content.length} octets`);
-      names.ip.push(name.content);
-    } else if (name.tag === 0xa4) names.directory.push(readName(inside(name), `${field}.directoryName`));
-    else names.others += 1;
-  }
-  return names;
-}
-
-/** All names of a certificate as people write them. */
-export function namesOf(names: GeneralNames | undefined): string[] {
-  return names === undefined ? [] : [...names.dns, ...names.ip.map(formatIp), ...names.email, ...names.uri];
-}
 
 function readBasicConstraints(reader: DerReader): Extensions["basicConstraints"] {
   const inner = reader.sequence("basicConstraints");
@@ -194,17 +202,8 @@ function readExtendedKeyUsage(reader: DerReader): string[] {
   return usages;
 }
 
-function readDistributionPoints(reader: DerReader): string[] {
-  const urls: string[] = [];
-  const points = reader.sequence("cRLDistributionPoints");
-  for (let count = 0; !points.atEnd; count++) {
-    if (count >= MAX_NAMES) points.fail("cRLDistributionPoints", `more than ${MAX_NAMES}`);
-    const point = points.sequence("DistributionPoint");
-    const name = point.optional(contextTag(0, "constructed"), "distributionPoint");
-    const full = name === undefined ? undefined : inside(name).optional(contextTag(0, "constructed"), "fullName");
-    if (full !== undefined) urls.push(...readGeneralNames(inside(full), "fullName").uri);
-  }
-  return urls;
+function urlsOf(points: readonly DistributionPoint[]): string[] {
+  return points.flatMap(({ name }) => (name !== undefined && "fullName" in name ? name.fullName.uri : []));
 }
 
 function readInfoAccess(reader: DerReader): { ocsp: string[]; caIssuers: string[] } {
@@ -215,22 +214,12 @@ function readInfoAccess(reader: DerReader): { ocsp: string[]; caIssuers: string[
     const one = list.sequence("AccessDescription");
     const method = one.oid("accessMethod");
     const location = one.element("accessLocation");
-    if (location.tag !== 0x86) continue;
+    if (location.tag !== FORM.uri) continue;
     if (method === Oid.adOcsp) access.ocsp.push(ia5(location, "accessLocation"));
     else if (method === Oid.adCaIssuers) access.caIssuers.push(ia5(location, "accessLocation"));
   }
   return access;
 }
 
-/** An IA5String without control characters: names are compared, and shown to people. */
-function ia5({ content, offset }: DerElement, field: string): string {
-  const text = content.toString("latin1");
-  if (!PRINTABLE.test(text)) throw new DerError(field, offset, "characters other than printable ASCII");
-  return text;
-}
-
-const PRINTABLE = /^[\x20-\x7e]*$/;
 /** Extensions of one certificate, CRL or OCSP structure. */
 const MAX_EXTENSIONS = 64;
-/** Names in one extension. */
-const MAX_NAMES = 256;

@@ -1,7 +1,8 @@
-/** Distinguished names: raw for comparison, readable for people (RFC 5280 4.1.2.4, RFC 4514). */
+/** Distinguished names: raw, comparable (RFC 5280 7.1) and readable for people (RFC 4514). */
 import { type Bytes, sameBytes } from "../bytes/bytes.ts";
-import { type DerElement, DerReader, Tag } from "../der/reader.ts";
+import { DerReader, Tag } from "../der/reader.ts";
 import { element, oid, sequence, setOf, utf8String } from "../der/writer.ts";
+import { comparable, shownText } from "./nameComparison.ts";
 import { Oid } from "./oids.ts";
 
 /** Object identifier and text of one attribute. */
@@ -16,6 +17,8 @@ export class Name {
   readonly der: Bytes;
   /** In the order of the encoding, as `openssl x509 -subject` shows them. */
   readonly attributes: readonly NameAttribute[];
+  #comparable: readonly string[] | undefined;
+  #key: string | undefined;
 
   constructor(der: Bytes, attributes: readonly NameAttribute[]) {
     this.der = der;
@@ -40,14 +43,27 @@ export class Name {
     return this.attributes.length === 0;
   }
 
-  /** Octet for octet, or else attribute for attribute without regard to case and runs of spaces (RFC 5280 7.1). */
+  /** True for names that are the same after RFC 5280 7.1: RDN for RDN, attributes of one RDN in any order. */
   equals(other: Name): boolean {
-    if (sameBytes(this.der, other.der)) return true;
-    if (this.attributes.length !== other.attributes.length) return false;
-    return this.attributes.every(
-      (own, index) =>
-        own.type === other.attributes[index]!.type && fold(own.value) === fold(other.attributes[index]!.value),
-    );
+    return sameBytes(this.der, other.der) || this.key === other.key;
+  }
+
+  /** True if this name is `base` or stands below it in the directory (RFC 5280 4.2.1.10). */
+  isWithin(base: Name): boolean {
+    const own = this.comparableRdns;
+    return base.comparableRdns.every((rdn, index) => own[index] === rdn);
+  }
+
+  /** The same text for the same name, and for no other: what to index names by. */
+  get key(): string {
+    this.#key ??= this.comparableRdns.join("\n");
+    return this.#key;
+  }
+
+  /** One text per RDN, the same for RDNs that are the same; read on demand, since most names match octet for octet. */
+  private get comparableRdns(): readonly string[] {
+    this.#comparable ??= readRdns(new DerReader(this.der)).map((rdn) => rdn.toSorted().join("\t"));
+    return this.#comparable;
   }
 }
 
@@ -65,7 +81,7 @@ export function readName(reader: DerReader, field: string): Name {
       const type = pair.oid(`${field}.type`);
       const value = pair.element(`${field}.value`);
       pair.end(`${field}.attribute`);
-      attributes.push({ type, value: stringOf(value) });
+      attributes.push({ type, value: shownText(value) });
     }
   }
   return new Name(rdns.whole, attributes);
@@ -87,21 +103,21 @@ export function makeName(attributes: readonly NameAttribute[]): Name {
   return new Name(der, attributes);
 }
 
-function stringOf(value: DerElement): string {
-  switch (value.tag) {
-    case Tag.BMP_STRING: {
-      const even = Buffer.from(value.content.subarray(0, value.content.length & ~1));
-      return even.swap16().toString("utf16le");
+/** The RDNs of a name that was read or made before, each as the comparable texts of its attributes. */
+function readRdns(reader: DerReader): string[][] {
+  const rdns: string[][] = [];
+  const sets = reader.sequence("name");
+  while (!sets.atEnd) {
+    const set = sets.expect(Tag.SET, "rdn");
+    const members = new DerReader(set.content, set.offset);
+    const rdn: string[] = [];
+    while (!members.atEnd) {
+      const pair = members.sequence("attribute");
+      rdn.push(pair.oid("type") + comparable(pair.element("value")));
     }
-    case Tag.T61_STRING:
-      return value.content.toString("latin1");
-    default:
-      return value.content.toString("utf8");
+    rdns.push(rdn);
   }
-}
-
-function fold(text: string): string {
-  return text.normalize("NFKC").trim().replace(/\s+/g, " ").toLowerCase();
+  return rdns;
 }
 
 const MAX_ATTRIBUTES = 32;

@@ -1,4 +1,4 @@
-/** Signature algorithms of certificates, CRLs and OCSP responses (RFC 5280 4.1.1.2, RFC 4055, RFC 5758). */
+/** Signature algorithms of certificates, CRLs and OCSP responses (RFC 5280 4.1.1.2, RFC 3279, RFC 4055, RFC 5758). */
 import { constants, type KeyObject, sign, verify } from "node:crypto";
 import type { Bytes } from "../bytes/bytes.ts";
 import { contextTag, type DerElement, type DerReader, inside, Tag } from "../der/reader.ts";
@@ -14,7 +14,7 @@ export interface SignatureAlgorithm {
   /** DER of the AlgorithmIdentifier. */
   der: Bytes;
   /** Undefined for an algorithm that is not known here. */
-  known: { digest: Digest; kind: "rsa" | "rsa-pss" | "ec"; saltLength?: number } | undefined;
+  known: { digest: Digest; kind: "rsa" | "rsa-pss" | "ec" | "dsa"; saltLength?: number } | undefined;
 }
 
 /** Reads an AlgorithmIdentifier; throws DerError. */
@@ -31,9 +31,7 @@ export function verifySignature(algorithm: SignatureAlgorithm, key: KeyObject, d
   const { known } = algorithm;
   if (known === undefined) return false;
   const type = key.asymmetricKeyType;
-  const fits =
-    known.kind === "ec" ? type === "ec" : known.kind === "rsa" ? type === "rsa" : type === "rsa" || type === "rsa-pss";
-  if (!fits) return false;
+  if (type !== known.kind && !(known.kind === "rsa-pss" && type === "rsa")) return false;
   try {
     if (known.kind === "rsa-pss")
       return verify(
@@ -103,6 +101,8 @@ const ALGORITHMS = new Map<string, NonNullable<SignatureAlgorithm["known"]>>([
   [Oid.ecdsaWithSha256, { digest: "sha256", kind: "ec" }],
   [Oid.ecdsaWithSha384, { digest: "sha384", kind: "ec" }],
   [Oid.ecdsaWithSha512, { digest: "sha512", kind: "ec" }],
+  [Oid.dsaWithSha1, { digest: "sha1", kind: "dsa" }],
+  [Oid.dsaWithSha256, { digest: "sha256", kind: "dsa" }],
 ]);
 
 const EC_SIGNERS = new Map<string, [Digest, string]>([

@@ -47,7 +47,7 @@ for (const [kind, makeKeys] of Object.entries(KEY_MAKERS)) {
   test(`a CRL signed with ${kind} says good of what it does not list and revoked of what it does`, () => {
     const issuer = make({ name: "CA", keys: makeKeys() });
     const listed = { issuer: issuer.certificate, certificate: revoked.certificate };
-    const evidence = { issuer: "O=Femtogate, CN=CA", thisUpdate: NOW - DAY, nextUpdate: NOW + DAY };
+    const evidence = { issuer: "O=Femtogate, CN=CA", number: "1", thisUpdate: NOW - DAY, nextUpdate: NOW + DAY };
     assert.deepEqual(check(crlOf(issuer), { issuer: issuer.certificate }), { status: "good", evidence });
     assert.deepEqual(check(crlOf(issuer), listed), { status: "revoked", at: NOW - 2 * DAY, reasonCode: 1, evidence });
   });
@@ -89,7 +89,7 @@ test("a forged CRL, one signed with SHA-1, and one of a CA that may not sign any
   assert.equal(problemOf(crlOf(noCrls), { issuer: noCrls.certificate }).reason, "IssuerMayNotSign");
 });
 
-test("delta and indirect CRLs, which carry critical extensions, say nothing, even good", () => {
+test("a lone delta CRL, and critical extensions that are not processed, of the list or of an entry, say nothing, even good", () => {
   const bare = (...rest: readonly Bytes[]) =>
     signed(
       write.sequence(
@@ -102,13 +102,13 @@ test("delta and indirect CRLs, which carry critical extensions, say nothing, eve
       ),
       ca.signer,
     );
-  const critical = (oid: string) => write.sequence(extension({ oid, critical: true, value: write.sequence() }));
-  const delta = "2.5.29.27";
-  const certificateIssuer = "2.5.29.29";
-  const expected = (oid: string) => ({ reason: "UnknownCriticalExtension", oid });
-  assert.deepEqual(problemOf(bare(write.explicit(0, critical(delta)))), expected(delta));
-  const entry = write.sequence(write.integer(99), write.time(NOW), critical(certificateIssuer));
-  assert.deepEqual(problemOf(bare(write.sequence(entry))), expected(certificateIssuer));
+  const critical = (oid: string, value = write.sequence()) => write.sequence(extension({ oid, critical: true, value }));
+  const delta = bare(write.explicit(0, critical(Oid.deltaCrlIndicator, write.integer(1))));
+  assert.deepEqual(problemOf(delta), { reason: "DeltaWithoutBase", issuer: "O=Femtogate, CN=CA" });
+  const expected = { reason: "UnknownCriticalExtension", oid: "1.2.3.4" };
+  assert.deepEqual(problemOf(bare(write.explicit(0, critical("1.2.3.4")))), expected);
+  const entry = write.sequence(write.integer(99), write.time(NOW), critical("1.2.3.4"));
+  assert.deepEqual(problemOf(bare(write.sequence(entry))), expected);
   const broken = write.sequence(write.integer(99));
   assert.equal(problemOf(bare(write.sequence(broken))).reason, "Malformed");
 });
@@ -129,7 +129,12 @@ test("a revoked certificate never becomes good, whatever octets of the CRL are c
 test("every problem has a sentence of its own", () => {
   const problems: CrlProblem[] = [
     { reason: "Malformed", detail: "x" },
+    { reason: "NoCrl", issuer: "x" },
     { reason: "OtherIssuer", issuer: "x", expected: "y" },
+    { reason: "OutOfScope", issuer: "x", detail: "y" },
+    { reason: "ReasonsNotCovered", issuer: "x", reasons: ["y"] },
+    { reason: "DeltaWithoutBase", issuer: "x" },
+    { reason: "IssuerNotTrusted", issuer: "x", detail: "y" },
     { reason: "IssuerMayNotSign", issuer: "x" },
     { reason: "WeakAlgorithm", issuer: "x" },
     { reason: "BadSignature", issuer: "x" },

@@ -40,7 +40,7 @@ test("a CRL reads back: issuer, times, number, key identifier, every entry; and 
       assert.deepEqual(crl.unknownCritical, []);
       assert.deepEqual(
         [...crl.entries()],
-        entries.map((one) => ({ ...one, unknownCritical: [] })),
+        entries.map((one) => ({ ...one, certificateIssuer: undefined, unknownCritical: [] })),
       );
       assert.ok(verifySignature(crl.signatureAlgorithm, ca.keys.publicKey, crl.tbs, crl.signature));
     }),
@@ -58,14 +58,20 @@ test("entries are read as they are asked for: a malformed one is met only when i
   assert.deepEqual([...parseCrl(bareCrl(write.sequence(good))).entries()].length, 1);
 });
 
-test("critical extensions of the list and of an entry are told", () => {
-  const critical = { oid: Oid.issuingDistributionPoint, critical: true, value: write.sequence() };
-  const withList = parseCrl(bareCrl(write.explicit(0, write.sequence(extension(critical)))));
-  assert.deepEqual(withList.unknownCritical, [Oid.issuingDistributionPoint]);
-  const certificateIssuer = { oid: "2.5.29.29", critical: true, value: write.sequence() };
-  const entry = write.sequence(write.integer(1), write.time(NOW), write.sequence(extension(certificateIssuer)));
+test("critical extensions of the list and of an entry are told, unless they are processed", () => {
+  const critical = (oid: string, value: Bytes) => extension({ oid, critical: true, value });
+  const scope = critical(Oid.issuingDistributionPoint, write.sequence());
+  const withList = parseCrl(bareCrl(write.explicit(0, write.sequence(scope, critical("1.2.3", write.sequence())))));
+  assert.deepEqual(withList.unknownCritical, ["1.2.3"]);
+  const issuer = critical(Oid.certificateIssuer, write.sequence(write.explicit(4, ca.certificate.subject.der)));
+  const entry = write.sequence(
+    write.integer(1),
+    write.time(NOW),
+    write.sequence(issuer, critical("1.2.4", write.sequence())),
+  );
   const [read] = parseCrl(bareCrl(write.sequence(entry))).entries();
-  assert.deepEqual(read?.unknownCritical, ["2.5.29.29"]);
+  assert.deepEqual(read?.unknownCritical, ["1.2.4"]);
+  assert.ok(read?.certificateIssuer?.equals(ca.certificate.subject));
 });
 
 test("a CRL that names one algorithm inside and another outside is refused", () => {

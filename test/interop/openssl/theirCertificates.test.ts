@@ -31,7 +31,12 @@ for (const [kind, newKey] of Object.entries(KINDS)) {
       maxPath: 4,
       allowWeakAlgorithms: false,
     };
-    assert.deepEqual(validatePath(request), { valid: true, path: [leaf, ca, root] });
+    assert.deepEqual(validatePath(request), {
+      valid: true,
+      path: [leaf, ca, root],
+      policies: [],
+      evidence: [],
+    });
     const reason = (over: Partial<PathRequest>) => {
       const verdict = validatePath({ ...request, ...over });
       return verdict.valid ? "valid" : verdict.refusal.reason;

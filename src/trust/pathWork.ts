@@ -1,0 +1,64 @@
+/**
+ * The work that one call of validatePath may cause. A peer chooses the certificates it sends: decoys of the right name,
+ * CAs that certify each other, a hundred keys to try. What it costs us is counted, and ends at a limit.
+ */
+import type { Certificate } from "../x509/certificate.ts";
+import { verifySignature } from "../x509/signature.ts";
+import type { SignatureCache } from "./signatureCache.ts";
+import { inheritsParameters, keyObjectOf, type WorkingKey } from "./workingKey.ts";
+
+/** Issuers tried in one call, for the path and for those of CRL issuers together. */
+export const MAX_CANDIDATES = 64;
+/** Signatures of certificates verified in one call, without those that the signature cache knows. */
+export const MAX_SIGNATURE_CHECKS = 64;
+
+/** What is left of the limits, and what was verified already. */
+export class PathWork {
+  readonly #cache: SignatureCache | undefined;
+  readonly #verdicts = new Map<Certificate, Map<Certificate, boolean>>();
+  #candidates = MAX_CANDIDATES;
+  #signatures = MAX_SIGNATURE_CHECKS;
+  #reached: "candidate issuers" | "signature checks" | undefined;
+
+  constructor(cache: SignatureCache | undefined) {
+    this.#cache = cache;
+  }
+
+  /** The limit that cut the work short. */
+  get reached(): { of: "candidate issuers" | "signature checks"; limit: number } | undefined {
+    const of = this.#reached;
+    return of && { of, limit: of === "signature checks" ? MAX_SIGNATURE_CHECKS : MAX_CANDIDATES };
+  }
+
+  /** Counts one more issuer to try; false at the limit. */
+  mayTry(): boolean {
+    if (this.#reached === undefined && --this.#candidates < 0) this.#reached = "candidate issuers";
+    return this.#reached === undefined;
+  }
+
+  /**
+   * True if the certificate's signature verifies under the issuer's key, from memory or anew. `recurs` tells that the
+   * certificate will be met in later calls, so that the signature cache is worth asking.
+   */
+  verifies(certificate: Certificate, issuer: WorkingKey, recurs: boolean): boolean {
+    // The same certificate with other parameters is another key.
+    if (inheritsParameters(issuer.certificate)) return this.#verify(certificate, issuer);
+    const known = this.#verdicts.get(certificate) ?? new Map<Certificate, boolean>();
+    this.#verdicts.set(certificate, known);
+    let verdict = known.get(issuer.certificate);
+    if (verdict === undefined) {
+      const verify = () => this.#verify(certificate, issuer);
+      verdict =
+        recurs && this.#cache !== undefined ? this.#cache.remember(certificate, issuer.certificate, verify) : verify();
+      known.set(issuer.certificate, verdict);
+    }
+    return verdict;
+  }
+
+  #verify({ signatureAlgorithm, tbs, signature }: Certificate, issuer: WorkingKey): boolean {
+    if (--this.#signatures < 0) this.#reached = "signature checks";
+    if (this.#reached !== undefined) return false;
+    const key = keyObjectOf(issuer);
+    return key !== undefined && verifySignature(signatureAlgorithm, key, tbs, signature);
+  }
+}

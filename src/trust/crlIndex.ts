@@ -12,7 +12,7 @@ import { DerReader } from "../der/reader.ts";
 import type { Milliseconds, Random } from "../sim/environment.ts";
 import type { Crl } from "../x509/crl.ts";
 import { type Name, readName } from "../x509/name.ts";
-import { type DecodedEntry, decodeEntry } from "./crlEntries.ts";
+import { type DecodedEntry, decodeEntry } from "./crlEntryScan.ts";
 import { buildTable, type CrlTable, findEntry } from "./crlTable.ts";
 
 /** A revoked certificate, decoded where it lies when a field is asked for. */
@@ -45,24 +45,26 @@ export class IndexedEntry {
     return this.#decode().invalidityDate;
   }
 
+  /** Named by this entry (RFC 5280 5.3.3); undefined where the entries before it say who issued its certificate. */
+  get certificateIssuer(): Name | undefined {
+    return this.#decode().certificateIssuer?.[0];
+  }
+
+  /** Critical extensions that are not processed; `CrlIndex.unknownCritical` tells of those of all entries. */
+  get unknownCritical(): readonly string[] {
+    const { unknownCritical } = this.#decode();
+    return unknownCritical === undefined ? [] : [unknownCritical];
+  }
+
   #decode(): DecodedEntry {
     this.#decoded ??= decodeEntry(this.#der, this.#offset, this.#der.length).entry;
     return this.#decoded;
   }
 }
 
-/** Whatever knows which certificates a CRL lists. */
-export interface CrlLookUp {
-  /**
-   * The entry for a certificate with this serial number (content of the INTEGER), issued by `certificateIssuer`, or by
-   * the CRL's own issuer where that is left out; undefined if the CRL does not list it.
-   */
-  lookUp(serial: Bytes, certificateIssuer?: Name): IndexedEntry | undefined;
-}
-
 /** The entries of one CRL, all of them checked. */
-export class CrlIndex implements CrlLookUp {
-  readonly #crl: Crl;
+export class CrlIndex {
+  readonly crl: Crl;
   readonly #table: CrlTable;
   /** By number: 0 is the CRL's own issuer, the others come from certificateIssuer extensions. */
   readonly #issuers: readonly (readonly Name[])[];
@@ -71,7 +73,7 @@ export class CrlIndex implements CrlLookUp {
 
   /** `table` must be of this very CRL. */
   constructor(crl: Crl, table: CrlTable) {
-    this.#crl = crl;
+    this.crl = crl;
     this.#table = table;
     this.#issuers = [[crl.issuer], ...table.issuers.map(readNames)];
   }
@@ -98,8 +100,12 @@ export class CrlIndex implements CrlLookUp {
     return this.#table;
   }
 
-  lookUp(serial: Bytes, certificateIssuer: Name = this.#crl.issuer): IndexedEntry | undefined {
-    const { der } = this.#crl;
+  /**
+   * The entry for the certificate with this serial number (content of the INTEGER) that `certificateIssuer` issued (RFC
+   * 5280 5.3.3), by default the CRL's own issuer; undefined if it is not listed. Of several the first counts.
+   */
+  lookUp(serial: Bytes, certificateIssuer: Name = this.crl.issuer): IndexedEntry | undefined {
+    const { der } = this.crl;
     for (const number of this.#numbersOf(certificateIssuer)) {
       const entry = findEntry(this.#table, der, serial, number);
       if (entry !== 0) return new IndexedEntry(der, entry);
@@ -109,7 +115,7 @@ export class CrlIndex implements CrlLookUp {
 
   /** Numbers of the issuers that this name stands for; several if a CRL spells one name in several ways. */
   #numbersOf(name: Name): readonly number[] {
-    if (this.#issuers.length === 1) return this.#crl.issuer.equals(name) ? OWN_ISSUER : NO_ISSUER;
+    if (this.#issuers.length === 1) return this.crl.issuer.equals(name) ? OWN_ISSUER : NO_ISSUER;
     const text = name.der.toString("latin1");
     let numbers = this.#numbers.get(text);
     if (numbers === undefined) {

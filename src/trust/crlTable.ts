@@ -9,7 +9,7 @@ import { type Bytes, copyOf } from "../bytes/bytes.ts";
 import { DerReader } from "../der/reader.ts";
 import type { Random } from "../sim/environment.ts";
 import type { Crl } from "../x509/crl.ts";
-import { decodeEntry, endOfUsualEntry, entryRange } from "./crlEntries.ts";
+import { decodeEntry, endOfUsualEntry, entryRange } from "./crlEntryScan.ts";
 import { type HashKey, halfSipHash, hashKey } from "./halfSipHash.ts";
 
 /** From `start` on, entries are of certificates by the issuer of this number (RFC 5280 5.3.3). */
@@ -122,18 +122,18 @@ function fill(
   const tags = tagsOf(der, entries, runs, key);
   let size = 0;
   let longestProbe = 0;
-  for (let i = 0; i < entries.length; i++) {
+  next: for (let i = 0; i < entries.length; i++) {
     const tag = tags[i]!;
     let slot = tag & mask;
     let probe = 0;
     while (slots[slot * 2 + 1] !== 0) {
-      if (slots[slot * 2] === tag && isSame(der, slots[slot * 2 + 1]!, entries[i]!, runs)) break;
+      // Of several entries for one certificate the first counts.
+      if (slots[slot * 2] === tag && isSame(der, slots[slot * 2 + 1]!, entries[i]!, runs)) continue next;
       if (++probe > MAX_PROBES) return undefined;
       slot = (slot + 1) & mask;
     }
-    if (slots[slot * 2 + 1] === 0) size += 1;
+    size += 1;
     if (probe > longestProbe) longestProbe = probe;
-    // Of several entries for one certificate the last counts.
     slots[slot * 2] = tag;
     slots[slot * 2 + 1] = entries[i]!;
   }

@@ -27,7 +27,8 @@ export interface CrlSigner {
 export type CrlLoadProblem =
   | { reason: "Malformed"; detail: string }
   | { reason: "UnknownSigner"; issuer: string }
-  | { reason: "BadSignature"; issuer: string };
+  | { reason: "BadSignature"; issuer: string }
+  | { reason: "LoaderFailed"; detail: string };
 
 /** A CRL that is ready: `spki` is the key that its signature verified under. */
 export interface LoadedCrl {

@@ -36,7 +36,7 @@ export interface Fetcher {
 export function describeFetchProblem(problem: FetchProblem): string {
   switch (problem.reason) {
     case "BadUrl":
-      return "this is no address that is spoken here: http, https, ldap, ldaps or file";
+      return "this is no address that is spoken here: http, https, ldap or file";
     case "Unreachable":
       return problem.detail;
     case "TimedOut":

@@ -110,9 +110,9 @@ function mayBeAsked(text: string, method: Method, hosts: readonly string[] | und
   return hosts?.some((allowed) => host === allowed || host.endsWith(`.${allowed}`)) ?? true;
 }
 
-/** LDAP for CRLs is TS 33.310's; OCSP has no binding to it. */
+/** LDAP for CRLs is the way of TS 33.310; OCSP has no binding to it. CRLs are signed, so that LDAP over TLS adds nothing. */
 const SCHEMES: Record<Method, readonly string[]> = {
-  crl: ["http:", "https:", "ldap:", "ldaps:"],
+  crl: ["http:", "https:", "ldap:"],
   ocsp: ["http:", "https:"],
 };
 /** Addresses taken from one certificate. */

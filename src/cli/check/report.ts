@@ -167,6 +167,7 @@ function wrap(text: string, width: number, hang: string): string[] {
 function keyText({ keyDescription: key }: Certificate): string {
   if (key.kind === "rsa") return `RSA-${key.bits}`;
   if (key.kind === "ec") return CURVES.get(key.curve ?? "") ?? `EC on ${key.curve ?? "a curve spelled out"}`;
+  if (key.kind === "dsa") return key.bits === undefined ? "DSA with inherited parameters" : `DSA-${key.bits}`;
   return key.algorithm;
 }
 

@@ -41,6 +41,7 @@ export async function check(...args: readonly string[]): Promise<Ran> {
   const complained: string[] = [];
   const io = {
     print: (line: string) => printed.push(line),
+    write: (text: string) => printed.push(text),
     complain: (line: string) => complained.push(line),
     env: {},
     stopped: new Promise<void>(() => undefined),

@@ -16,10 +16,12 @@ export const Oid = {
   basicConstraints: "2.5.29.19",
   crlNumber: "2.5.29.20",
   reasonCode: "2.5.29.21",
+  deltaCrlIndicator: "2.5.29.27",
   issuingDistributionPoint: "2.5.29.28",
   crlDistributionPoints: "2.5.29.31",
   authorityKeyIdentifier: "2.5.29.35",
   extendedKeyUsage: "2.5.29.37",
+  freshestCrl: "2.5.29.46",
   authorityInfoAccess: "1.3.6.1.5.5.7.1.1",
 
   adOcsp: "1.3.6.1.5.5.7.48.1",
@@ -27,6 +29,7 @@ export const Oid = {
   ocspBasic: "1.3.6.1.5.5.7.48.1.1",
   ocspNonce: "1.3.6.1.5.5.7.48.1.2",
   ocspNoCheck: "1.3.6.1.5.5.7.48.1.5",
+  ocspExtendedRevoke: "1.3.6.1.5.5.7.48.1.9",
 
   serverAuth: "1.3.6.1.5.5.7.3.1",
   clientAuth: "1.3.6.1.5.5.7.3.2",

@@ -11,17 +11,12 @@ import { z } from "zod";
 import type { Bytes } from "../bytes/bytes.ts";
 import { parseIp } from "../bytes/ip.ts";
 import { fqdn } from "../config/fields.ts";
-import {
-  authorityInfoAccess,
-  buildCrl,
-  crlDistributionPoint,
-  type NewExtension,
-  subjectAltName,
-} from "../x509/build.ts";
+import { authorityInfoAccess, crlDistributionPoint, type NewExtension, subjectAltName } from "../x509/build.ts";
 import type { Certificate } from "../x509/certificate.ts";
 import { toPem } from "../x509/pem.ts";
 import { CaFolder, type KeyHolder, writeKeyFile } from "./caFolder.ts";
 import { certify, KEY_KINDS, type KeyKind, type PkiEnvironment } from "./certify.ts";
+import { CrlPublisher, type CurrentCrl, crlPath } from "./crlPublisher.ts";
 import { PkiError } from "./error.ts";
 import {
   CA_NAMES,
@@ -33,7 +28,7 @@ import {
   PROFILE_PLANS,
   type Profile,
 } from "./profiles.ts";
-import { type IssuedRow, type IssuedStatus, PkiStore, type StoredCrl } from "./store.ts";
+import { type CrlKind, type CrlScope, type IssuedRow, type IssuedStatus, PkiStore } from "./store.ts";
 import { writeWholeFile } from "./wholeFile.ts";
 
 /** CRLReason (RFC 5280 5.3.1) by name; `unspecified` is left out of CRLs. */
@@ -57,11 +52,19 @@ const pkiOptions = z
     /** Organisation of the operator and of the manufacturer in names. */
     operator: z.string().min(1).default("Operator"),
     manufacturer: z.string().min(1).default("Manufacturer"),
+    /** Shards that an issuing CA's CRL is cut into, each certificate pointing to its own (RFC 5280 5.2.5). */
+    crlShards: z.int().min(1).max(1000).default(1),
+    /** Publish delta CRLs, which complete CRLs point to (RFC 5280 5.2.4, 5.2.6). */
+    deltaCrls: z.boolean().default(false),
     /** Base URLs put into certificates; undefined puts none (TS 33.320 7.2.5.2.1-3, -4). */
     ocspUrl: z.url({ protocol: /^http$/ }).optional(),
     crlUrl: z.url({ protocol: /^http$/ }).optional(),
   })
   // Two roots of one name would be taken for one CA with two keys.
+  .refine(({ crlShards, deltaCrls, crlUrl }) => (crlShards === 1 && !deltaCrls) || crlUrl !== undefined, {
+    path: ["crlUrl"],
+    error: "is needed for shards and delta CRLs, which are found by it",
+  })
   .refine(({ operator, manufacturer }) => operator !== manufacturer, {
     path: ["manufacturer"],
     error: "must not be named as the operator is",
@@ -108,6 +111,7 @@ export class Pki {
   readonly #folder: CaFolder;
   readonly #authorities = new Map<string, Authority>();
   #options: z.output<typeof pkiOptions>;
+  #crls: CrlPublisher;
   /** Revision at which #authorities was what the store says. */
   #authoritiesAt = -1;
 
@@ -117,6 +121,7 @@ export class Pki {
     this.#folder = new CaFolder(join(directory, "ca"));
     this.#store = new PkiStore(join(directory, DATABASE));
     this.#options = pkiOptions.parse({});
+    this.#crls = this.#publisher();
   }
 
   /** Makes roots, CAs and OCSP signers in an empty or new folder. Throws PkiError if there is a PKI already. */
@@ -132,6 +137,7 @@ export class Pki {
         if (pki.#store.setting("options") !== undefined)
           throw new PkiError(`${directory} holds a PKI already; choose another folder or remove it`);
         pki.#options = checked.data;
+        pki.#crls = pki.#publisher();
         for (const name of CA_NAMES) {
           const { parent, owner, commonName } = CA_PLANS[name];
           // TS 33.310 6.1.4: no CA below an issuing CA.
@@ -155,6 +161,7 @@ export class Pki {
       const options = pki.#store.setting("options");
       if (options === undefined) throw new PkiError(none);
       pki.#options = pkiOptions.parse(options);
+      pki.#crls = pki.#publisher();
       pki.#loadAuthorities();
       return pki;
     } catch (error) {
@@ -196,6 +203,7 @@ export class Pki {
     const ip = (request.ip ?? []).map((text) => parseIp(text) ?? refuse(`"${text}" is no IP address`));
     const plan = PROFILE_PLANS[request.profile];
     const issuer = this.#issuingCa(plan, request.extraCas ?? 0);
+    const scope = this.#newScope(issuer);
     const made = certify(this.#environment, {
       subject: [this.#options[plan.owner], identity],
       issuer,
@@ -206,10 +214,10 @@ export class Pki {
       extensions: [
         ...endEntityExtensions(request.profile),
         subjectAltName({ dns: request.dns, ip }),
-        ...this.#revocationPointers(issuer.name),
+        ...this.#revocationPointers(scope),
       ],
     });
-    this.#store.add(issuer.name, made.certificate, this.#environment.clock.now());
+    this.#store.add(issuer.name, scope.shard, made.certificate, this.#environment.clock.now());
     return { certificate: made.certificate, chain: [made.certificate, ...this.#pathOf(issuer)], key: made.key };
   }
 
@@ -222,15 +230,28 @@ export class Pki {
     return files;
   }
 
-  /** Revokes an issued certificate; on disk when this returns. Throws PkiError for one not issued or revoked already. */
+  /**
+   * Revokes an issued certificate; on disk when this returns. One on hold may be revoked for good, since when it was put
+   * on hold. Throws PkiError for one not issued or revoked already.
+   */
   revoke(serial: Bytes, reason: RevocationReason = "unspecified"): void {
     this.#store.transaction(() => {
-      const row = this.#issued(serial);
-      if (row.revokedAt !== null)
-        throw new PkiError(
-          `certificate ${row.serial} is revoked already, since ${new Date(row.revokedAt).toISOString()}`,
-        );
-      this.#store.revoke(row.ca, serial, this.#environment.clock.now(), REVOCATION_REASONS[reason]);
+      const { ca, serial: text, revokedAt, reason: before } = this.#issued(serial);
+      const code = REVOCATION_REASONS[reason];
+      if (revokedAt !== null && (before !== REVOCATION_REASONS.certificateHold || before === code))
+        throw new PkiError(`certificate ${text} is revoked already, since ${new Date(revokedAt).toISOString()}`);
+      const now = this.#environment.clock.now();
+      this.#store.setRevoked(ca, serial, now, { since: revokedAt ?? now, reason: code });
+    });
+  }
+
+  /** Makes a certificate on hold good again; on disk when this returns. Throws PkiError for any other. */
+  release(serial: Bytes): void {
+    this.#store.transaction(() => {
+      const { ca, serial: text, revokedAt, reason } = this.#issued(serial);
+      if (revokedAt === null || reason !== REVOCATION_REASONS.certificateHold)
+        throw new PkiError(`certificate ${text} is not on hold; only certificateHold can be taken back`);
+      this.#store.setRevoked(ca, serial, this.#environment.clock.now(), undefined);
     });
   }
 
@@ -251,27 +272,16 @@ export class Pki {
 
   /** The complete CRL of a CA, DER. */
   crl(name: string): Bytes {
-    return this.currentCrl(name).der;
+    return this.currentCrl({ ca: name, shard: undefined }, "complete").der;
   }
 
-  /** The last complete CRL made, or a new one where something was revoked since or it is older than CRL_REFRESH. */
-  currentCrl(name: string): StoredCrl {
-    const authority = this.#authority(name);
-    const now = this.#environment.clock.now();
-    const last = this.#store.crl(name);
-    const current = last !== undefined && last.revision >= this.#store.lastRevocation(name);
-    if (current && now >= last.madeAt && now < last.madeAt + CRL_REFRESH) return last;
-    return this.#store.addCrl(name, now, (number) =>
-      buildCrl({
-        issuer: authority.certificate.subject,
-        thisUpdate: now,
-        nextUpdate: now + CRL_LIFE,
-        number,
-        entries: this.#store.revoked(name),
-        authorityKeyId: authority.certificate.extensions.subjectKeyId!,
-        signer: authority.signer,
-      }),
-    );
+  /** Throws PkiError for a CA, shard or kind that there is not. */
+  currentCrl(scope: CrlScope, kind: CrlKind): CurrentCrl {
+    const authority = this.#authority(scope.ca);
+    const { crlShards } = this.#options;
+    if (scope.shard !== undefined && (authority.parent === undefined || crlShards === 1 || scope.shard >= crlShards))
+      throw new PkiError(`the CRL of ${scope.ca} has no shard ${scope.shard}`);
+    return this.#crls.current(authority, scope, kind);
   }
 
   close(): void {
@@ -316,13 +326,14 @@ export class Pki {
     below: number | undefined,
   ): void {
     const parent = parentName === undefined ? undefined : this.#authority(parentName);
+    const scope = parent && this.#newScope(parent);
     const organisation = this.#options[owner];
     const made = certify(this.#environment, {
       subject: [organisation, commonName],
       issuer: parent,
       keys: this.#options.keys,
       life: parent === undefined ? ROOT_LIFE : CA_LIFE,
-      extensions: [...caExtensions(below), ...(parent === undefined ? [] : this.#revocationPointers(parent.name))],
+      extensions: [...caExtensions(below), ...(scope === undefined ? [] : this.#revocationPointers(scope))],
     });
     const signer = certify(this.#environment, {
       subject: [organisation, `OCSP signer of ${commonName}`],
@@ -334,7 +345,7 @@ export class Pki {
     this.#folder.save(name, made);
     this.#folder.save(`${name}-ocsp`, signer);
     this.#store.addAuthority(name, parentName);
-    if (parentName !== undefined) this.#store.add(parentName, made.certificate, this.#environment.clock.now());
+    if (scope !== undefined) this.#store.add(scope.ca, scope.shard, made.certificate, this.#environment.clock.now());
     this.#authorities.set(name, {
       ...made,
       name,
@@ -381,13 +392,28 @@ export class Pki {
     return path;
   }
 
+  /** Which of the issuer's CRLs a new certificate belongs to: any, as long as all have about as many. */
+  #newScope({ name, parent }: Authority): CrlScope {
+    const { crlShards } = this.#options;
+    const sharded = parent !== undefined && crlShards > 1;
+    return {
+      ca: name,
+      shard: sharded ? this.#environment.random.bytes(4).readUInt32BE() % crlShards : undefined,
+    };
+  }
+
   /** TS 33.320 7.2.5.2.1-3 and -4, 8.3.3.1-4: pointers only where a server is configured. */
-  #revocationPointers(ca: string): NewExtension[] {
+  #revocationPointers(scope: CrlScope): NewExtension[] {
     const { ocspUrl, crlUrl } = this.#options;
     return [
-      ...(crlUrl === undefined ? [] : [crlDistributionPoint(`${crlUrl}/${ca}.crl`)]),
+      ...(crlUrl === undefined ? [] : [crlDistributionPoint(`${crlUrl}/${crlPath(scope, "complete")}`)]),
       ...(ocspUrl === undefined ? [] : [authorityInfoAccess({ ocsp: ocspUrl })]),
     ];
+  }
+
+  #publisher(): CrlPublisher {
+    const { crlUrl, deltaCrls } = this.#options;
+    return new CrlPublisher(this.#store, this.#environment.clock, { crlUrl, deltas: deltaCrls });
   }
 }
 
@@ -407,9 +433,5 @@ const ROOT_LIFE = 20 * YEAR;
 const CA_LIFE = 10 * YEAR;
 const ENTITY_LIFE = 2 * YEAR;
 const OCSP_SIGNER_LIFE = YEAR;
-/** From thisUpdate to nextUpdate of a CRL. */
-const CRL_LIFE = DAY;
-/** After which a CRL is made anew though nothing changed. */
-export const CRL_REFRESH = 3600_000;
 /** Characters (RFC 5280 A.1, ub-common-name). */
 const MAX_COMMON_NAME = 64;

@@ -3,9 +3,10 @@ import { createHash } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Bytes } from "../bytes/bytes.ts";
 import { type BoundedServer, type Listen, listenBounded, readBody } from "../http/boundedServer.ts";
-import { sendCacheable } from "../http/cacheable.ts";
+import { type Cacheable, sendCacheable } from "../http/cacheable.ts";
 import type { Clock } from "../sim/environment.ts";
-import { CRL_REFRESH, type Pki } from "./authority.ts";
+import type { Pki } from "./authority.ts";
+import { PkiError } from "./error.ts";
 import { OcspResponder } from "./ocspResponder.ts";
 
 export type PkiServer = BoundedServer;
@@ -28,23 +29,34 @@ function handle(request: IncomingMessage, response: ServerResponse, serving: Ser
   if (request.method !== "GET" && request.method !== "HEAD")
     return say(response, 405, "use GET, HEAD or POST", { allow: "GET, HEAD, POST" });
   const path = (request.url ?? "/").split("?")[0]!;
-  const [, kind, name] = /^\/(crl|ca)\/([a-z0-9-]+)\.(?:crl|crt)$/.exec(path) ?? [];
-  if (kind !== undefined && name !== undefined && pki.caNames().includes(name)) {
-    const now = clock.now();
-    if (kind === "ca") {
-      const { der, notBefore } = pki.ca(name);
-      const type = "application/pkix-cert";
-      const cacheable = { body: der, type, etag: etagOf(der), lastModified: notBefore, expires: now + CRL_REFRESH };
-      return sendCacheable(request, response, cacheable, now);
-    }
-    const { der, madeAt } = pki.currentCrl(name);
-    const type = "application/pkix-crl";
-    const cacheable = { body: der, type, etag: etagOf(der), lastModified: madeAt, expires: madeAt + CRL_REFRESH };
-    return sendCacheable(request, response, cacheable, now);
-  }
+  const cacheable = crlAt(path, pki) ?? caCertificateAt(path, serving);
+  if (cacheable !== undefined) return sendCacheable(request, response, cacheable, clock.now());
   const asked = ocspRequestInPath(path);
-  if (asked === undefined) return say(response, 404, "nothing here: OCSP by GET or POST, /crl/<ca>.crl, /ca/<ca>.crt");
+  if (asked === undefined)
+    return say(response, 404, "nothing here: OCSP by GET or POST, /crl/<ca>.crl and as certificates say, /ca/<ca>.crt");
   answerOcsp(request, response, asked, serving);
+}
+
+/** /crl/<ca>.crl, /crl/<ca>/<shard>.crl, and .delta.crl of both. */
+function crlAt(path: string, pki: Pki): Cacheable | undefined {
+  const [, ca, shard, delta] = /^\/crl\/([a-z0-9-]+)(?:\/(\d{1,4}))?(\.delta)?\.crl$/.exec(path) ?? [];
+  if (ca === undefined) return undefined;
+  try {
+    const scope = { ca, shard: shard === undefined ? undefined : Number(shard) };
+    const { der, madeAt, refreshAt } = pki.currentCrl(scope, delta === undefined ? "complete" : "delta");
+    return { body: der, type: "application/pkix-crl", etag: etagOf(der), lastModified: madeAt, expires: refreshAt };
+  } catch (error) {
+    if (error instanceof PkiError) return undefined;
+    throw error;
+  }
+}
+
+function caCertificateAt(path: string, { pki, clock }: Serving): Cacheable | undefined {
+  const [, ca] = /^\/ca\/([a-z0-9-]+)\.crt$/.exec(path) ?? [];
+  if (ca === undefined || !pki.caNames().includes(ca)) return undefined;
+  const { der, notBefore } = pki.ca(ca);
+  const expires = clock.now() + CERTIFICATE_CACHING;
+  return { body: der, type: "application/pkix-cert", etag: etagOf(der), lastModified: notBefore, expires };
 }
 
 async function answerPost(request: IncomingMessage, response: ServerResponse, serving: Serving): Promise<void> {
@@ -89,9 +101,19 @@ function say(response: ServerResponse, status: number, text: string, headers: Re
   response.end(response.req.method === "HEAD" ? undefined : body);
 }
 
+/** Taken once for each body, which may be a long CRL. */
 function etagOf(body: Bytes): string {
-  return `"${createHash("sha1").update(body).digest("hex")}"`;
+  let etag = ETAGS.get(body);
+  if (etag === undefined) {
+    etag = `"${createHash("sha1").update(body).digest("hex")}"`;
+    ETAGS.set(body, etag);
+  }
+  return etag;
 }
+
+const ETAGS = new WeakMap<Bytes, string>();
 
 /** Octets of an OCSP request; one certificate takes about a hundred. */
 const MAX_REQUEST = 8192;
+/** Milliseconds for which a CA's certificate, which does not change, need not be asked for again. */
+const CERTIFICATE_CACHING = 3600_000;

@@ -8,8 +8,8 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import { type Bytes, copyOf } from "../bytes/bytes.ts";
 import type { Milliseconds } from "../sim/environment.ts";
-import type { RevokedEntry } from "../x509/build.ts";
 import type { Certificate } from "../x509/certificate.ts";
+import type { RevokedEntry } from "../x509/crlEntries.ts";
 import { PkiError } from "./error.ts";
 
 /** One issued certificate, for people; times in milliseconds since 1970. */
@@ -30,12 +30,26 @@ export type IssuedStatus =
   | { kind: "revoked"; at: Milliseconds; reason: number | undefined }
   | { kind: "unknown" };
 
-/** A CRL that was made, with the revision it was made at. */
-export interface StoredCrl {
-  der: Bytes;
-  madeAt: Milliseconds;
-  revision: number;
+/** What a CRL covers: all certificates of a CA, or those of one shard (RFC 5280 5.2.5). */
+export interface CrlScope {
+  ca: string;
+  shard: number | undefined;
 }
+
+/** A CRL that was made. */
+export interface StoredCrl {
+  /** One sequence for the complete CRLs and delta CRLs of a scope (RFC 5280 5.2.4). */
+  number: number;
+  madeAt: Milliseconds;
+  nextUpdate: Milliseconds;
+  /** Revision whose revocations it tells. */
+  revision: number;
+  entries: number;
+  der: Bytes;
+}
+
+/** Complete CRL, or delta CRL. */
+export type CrlKind = "complete" | "delta";
 
 export class PkiStore {
   readonly #database: DatabaseSync;
@@ -108,10 +122,11 @@ export class PkiStore {
     }));
   }
 
-  add(ca: string, certificate: Certificate, at: Milliseconds): void {
+  add(ca: string, shard: number | undefined, certificate: Certificate, at: Milliseconds): void {
     this.#change(
-      "INSERT INTO certificate (ca, serial, subject, notAfter, issuedAt, der) VALUES (?, ?, ?, ?, ?, ?)",
+      "INSERT INTO certificate (ca, shard, serial, subject, notAfter, issuedAt, der) VALUES (?, ?, ?, ?, ?, ?, ?)",
       ca,
+      shard ?? null,
       canonical(certificate.serial),
       certificate.subject.toString(),
       certificate.notAfter,
@@ -128,22 +143,35 @@ export class PkiStore {
     ).map(issuedRow);
   }
 
-  /** On disk when this returns. */
-  revoke(ca: string, serial: Bytes, at: Milliseconds, reason: number): void {
+  /** Sets or, without `revoked`, takes back a revocation; on disk when this returns. */
+  setRevoked(
+    ca: string,
+    serial: Bytes,
+    at: Milliseconds,
+    revoked: { since: Milliseconds; reason: number } | undefined,
+  ): void {
     this.#change(
-      `UPDATE certificate SET revokedAt = ?, reason = ?, changed = 1 + ${REVISION} WHERE ca = ? AND serial = ?`,
+      `UPDATE certificate SET revokedAt = ?, reason = ?, changedAt = ?, changed = 1 + ${REVISION}
+       WHERE ca = ? AND serial = ?`,
+      revoked?.since ?? null,
+      revoked?.reason ?? null,
       at,
-      reason,
       ca,
       canonical(serial),
     );
   }
 
-  /** Revision at which a CA's CRL last changed; 0 if it never did. */
-  lastRevocation(ca: string): number {
-    return Number(
-      this.#get("SELECT max(changed) AS last FROM certificate WHERE ca = ? AND changed IS NOT NULL", ca)?.last ?? 0,
-    );
+  /** Revision at which the CRL of a scope last changed; 0 if it never did. */
+  lastChange({ ca, shard }: CrlScope): number {
+    const row =
+      shard === undefined
+        ? this.#get("SELECT max(changed) AS last FROM certificate WHERE ca = ? AND changed IS NOT NULL", ca)
+        : this.#get(
+            "SELECT max(changed) AS last FROM certificate WHERE ca = ? AND shard = ? AND changed IS NOT NULL",
+            ca,
+            shard,
+          );
+    return Number(row?.last ?? 0);
   }
 
   status(ca: string, serial: Bytes): IssuedStatus {
@@ -163,40 +191,88 @@ export class PkiStore {
     ).map(issuedRow);
   }
 
-  /** What a CRL of this CA lists, in the order of revocation. */
-  revoked(ca: string): RevokedEntry[] {
+  /**
+   * What a complete CRL of a scope lists, in the order of revocation. Certificates that had ended when `last` was made are
+   * left out, if `last` lists them (RFC 5280 3.3: an entry stays until a CRL after the certificate's end had it).
+   */
+  revoked(scope: CrlScope, last: StoredCrl | undefined): RevokedEntry[] {
+    return this.#entries(
+      scope,
+      "revokedAt IS NOT NULL AND (notAfter >= ? OR changed > ?)",
+      last?.madeAt ?? 0,
+      last?.revision ?? 0,
+    );
+  }
+
+  /** What a delta CRL lists: what was revoked after a revision, and what was released (RFC 5280 5.2.4, 5.3.1). */
+  changedSince(scope: CrlScope, revision: number): RevokedEntry[] {
+    return this.#entries(scope, "changed > ?", revision);
+  }
+
+  #entries({ ca, shard }: CrlScope, condition: string, ...values: number[]): RevokedEntry[] {
+    const within = shard === undefined ? "" : "AND shard = ?";
     return this.#all(
-      "SELECT serial, revokedAt, reason FROM certificate WHERE ca = ? AND changed IS NOT NULL AND revokedAt IS NOT NULL ORDER BY changed",
+      `SELECT serial, revokedAt, reason, changedAt FROM certificate
+       WHERE ca = ? ${within} AND changed IS NOT NULL AND ${condition} ORDER BY changed`,
       ca,
+      ...(shard === undefined ? [] : [shard]),
+      ...values,
     ).map((row) => ({
       serial: Buffer.from(String(row.serial), "hex"),
-      revokedAt: Number(row.revokedAt),
-      reason: reasonOf(row.reason),
+      revokedAt: Number(row.revokedAt ?? row.changedAt),
+      reason: row.revokedAt === null ? REMOVE_FROM_CRL : reasonOf(row.reason),
     }));
   }
 
-  /** The newest CRL of a CA, and the revision it was made at. */
-  crl(ca: string): StoredCrl | undefined {
-    const row = this.#get("SELECT der, madeAt, revision FROM crl WHERE ca = ?", ca);
-    if (row === undefined) return undefined;
-    return { der: bytesOf(row.der), madeAt: Number(row.madeAt), revision: Number(row.revision) };
+  /** The newest CRLs of a scope, at most two, newest first. */
+  crls({ ca, shard }: CrlScope, kind: CrlKind): StoredCrl[] {
+    return this.#all(
+      `SELECT number, madeAt, nextUpdate, revision, entries, der FROM crl
+       WHERE ca = ? AND shard = ? AND kind = ? ORDER BY number DESC LIMIT 2`,
+      ca,
+      shard ?? WHOLE,
+      kind,
+    ).map((row) => ({
+      number: Number(row.number),
+      madeAt: Number(row.madeAt),
+      nextUpdate: Number(row.nextUpdate),
+      revision: Number(row.revision),
+      entries: Number(row.entries),
+      der: bytesOf(row.der),
+    }));
   }
 
-  /** Numbers a new CRL, makes it and keeps it; no two have the same number, and none is lost (RFC 5280 5.2.3). */
-  addCrl(ca: string, madeAt: Milliseconds, make: (number: number) => Bytes): StoredCrl {
-    return this.transaction(() => {
-      const number = Number(this.#get("SELECT number FROM crl WHERE ca = ?", ca)?.number ?? 0) + 1;
-      const der = make(number);
-      const revision = Number(this.#get(`SELECT ${REVISION} AS revision`)?.revision);
+  /** The number for the next CRL of a scope; call it in the transaction that keeps the CRL (RFC 5280 5.2.3). */
+  nextCrlNumber({ ca, shard }: CrlScope): number {
+    return (
+      1 +
+      Number(this.#get("SELECT max(number) AS last FROM crl WHERE ca = ? AND shard = ?", ca, shard ?? WHOLE)?.last ?? 0)
+    );
+  }
+
+  /** Keeps a CRL, and of those before it only the last. */
+  addCrl({ ca, shard }: CrlScope, kind: CrlKind, crl: StoredCrl): void {
+    this.transaction(() => {
       this.#run(
-        "INSERT OR REPLACE INTO crl (ca, number, madeAt, revision, der) VALUES (?, ?, ?, ?, ?)",
+        `INSERT INTO crl (ca, shard, kind, number, madeAt, nextUpdate, revision, entries, der)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
         ca,
-        number,
-        madeAt,
-        revision,
-        der,
+        shard ?? WHOLE,
+        kind,
+        crl.number,
+        crl.madeAt,
+        crl.nextUpdate,
+        crl.revision,
+        crl.entries,
+        crl.der,
       );
-      return { der, madeAt, revision };
+      this.#run(
+        `DELETE FROM crl WHERE ca = ?1 AND shard = ?2 AND kind = ?3 AND number NOT IN
+         (SELECT number FROM crl WHERE ca = ?1 AND shard = ?2 AND kind = ?3 ORDER BY number DESC LIMIT 2)`,
+        ca,
+        shard ?? WHOLE,
+        kind,
+      );
     });
   }
 
@@ -267,6 +343,10 @@ function canonical(serial: Bytes): string {
   return serial.toString("hex").replace(/^(00)+(?=..)/, "");
 }
 
+/** CRLReason of a delta CRL's entry that takes one back (RFC 5280 5.3.1). */
+const REMOVE_FROM_CRL = 8;
+/** Shard number that stands for all certificates of a CA. */
+const WHOLE = -1;
 /** The revision now. */
 const REVISION = "(SELECT value FROM revision)";
 const SCHEMA_VERSION = 1;
@@ -277,11 +357,16 @@ INSERT INTO revision VALUES (0);
 CREATE TABLE authority (name TEXT PRIMARY KEY, parent TEXT);
 CREATE TABLE certificate (
   ca TEXT NOT NULL, serial TEXT NOT NULL, subject TEXT NOT NULL, notAfter INTEGER NOT NULL, issuedAt INTEGER NOT NULL,
-  der BLOB NOT NULL, revokedAt INTEGER, reason INTEGER, changed INTEGER, PRIMARY KEY (ca, serial)
+  der BLOB NOT NULL, shard INTEGER, revokedAt INTEGER, reason INTEGER, changed INTEGER, changedAt INTEGER,
+  PRIMARY KEY (ca, serial)
 );
 CREATE INDEX certificateSerial ON certificate (serial);
 CREATE INDEX certificateChanged ON certificate (ca, changed) WHERE changed IS NOT NULL;
-CREATE TABLE crl (ca TEXT PRIMARY KEY, number INTEGER NOT NULL, madeAt INTEGER NOT NULL, revision INTEGER NOT NULL,
-  der BLOB NOT NULL);
+CREATE INDEX shardChanged ON certificate (ca, shard, changed) WHERE changed IS NOT NULL;
+CREATE TABLE crl (
+  ca TEXT NOT NULL, shard INTEGER NOT NULL, kind TEXT NOT NULL, number INTEGER NOT NULL, madeAt INTEGER NOT NULL,
+  nextUpdate INTEGER NOT NULL, revision INTEGER NOT NULL, entries INTEGER NOT NULL, der BLOB NOT NULL,
+  PRIMARY KEY (ca, shard, kind, number)
+);
 PRAGMA user_version = ${SCHEMA_VERSION};
 `;

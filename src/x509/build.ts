@@ -6,7 +6,6 @@ import {
   bitString,
   boolean,
   element,
-  enumerated,
   explicit,
   implicit,
   integer,
@@ -16,6 +15,7 @@ import {
   sequence,
   time,
 } from "../der/writer.ts";
+import { type RevokedEntry, revokedCertificates } from "./crlEntries.ts";
 import type { Name } from "./name.ts";
 import { Oid } from "./oids.ts";
 import type { Signer } from "./signature.ts";
@@ -57,15 +57,6 @@ export function buildCertificate(made: NewCertificate): Bytes {
   return signed(tbs, made.signer);
 }
 
-/** One line of a CRL. */
-export interface RevokedEntry {
-  serial: Bytes;
-  /** Milliseconds since 1970. */
-  revokedAt: number;
-  /** CRLReason (RFC 5280 5.3.1); undefined is left out, as `unspecified` must be. */
-  reason: number | undefined;
-}
-
 /** What a CRL is to say (RFC 5280 5.1.2). */
 export interface NewCrl {
   issuer: Name;
@@ -74,35 +65,26 @@ export interface NewCrl {
   number: number;
   entries: readonly RevokedEntry[];
   authorityKeyId: Bytes;
+  /** Besides authorityKeyIdentifier and cRLNumber. */
+  extensions?: readonly NewExtension[];
   signer: Signer;
 }
 
 /** DER of a signed version 2 CRL. */
 export function buildCrl(made: NewCrl): Bytes {
-  const entries = made.entries.map(({ serial, revokedAt, reason }) =>
-    sequence(
-      integer(serial),
-      time(revokedAt),
-      ...(reason === undefined
-        ? []
-        : [sequence(extension({ oid: Oid.reasonCode, critical: false, value: enumerated(reason) }))]),
-    ),
-  );
+  const extensions = [
+    authorityKeyIdentifier(made.authorityKeyId),
+    { oid: Oid.crlNumber, critical: false, value: integer(made.number) },
+    ...(made.extensions ?? []),
+  ];
   const tbs = sequence(
     integer(1),
     made.signer.algorithm,
     made.issuer.der,
     time(made.thisUpdate),
     time(made.nextUpdate),
-    // RFC 5280 5.1.2.6: absent when nothing is revoked.
-    ...(entries.length === 0 ? [] : [element(Tag.SEQUENCE, Buffer.concat(entries))]),
-    explicit(
-      0,
-      sequence(
-        extension(authorityKeyIdentifier(made.authorityKeyId)),
-        extension({ oid: Oid.crlNumber, critical: false, value: integer(made.number) }),
-      ),
-    ),
+    ...revokedCertificates(made.entries),
+    explicit(0, sequence(...extensions.map(extension))),
   );
   return signed(tbs, made.signer);
 }
@@ -191,8 +173,32 @@ export const subjectAltName = (names: {
 export const crlDistributionPoint = (url: string): NewExtension => ({
   oid: Oid.crlDistributionPoints,
   critical: false,
-  value: sequence(sequence(explicit(0, explicit(0, implicit(6, Buffer.from(url, "latin1")))))),
+  value: sequence(sequence(pointName(url))),
 });
+
+/** RFC 5280 5.2.6: where a complete CRL's delta CRLs are. */
+export const freshestCrl = (url: string): NewExtension => ({
+  ...crlDistributionPoint(url),
+  oid: Oid.freshestCrl,
+});
+
+/** RFC 5280 5.2.5, critical: the CRL covers only the certificates that name this distribution point. */
+export const issuingDistributionPoint = (url: string): NewExtension => ({
+  oid: Oid.issuingDistributionPoint,
+  critical: true,
+  value: sequence(pointName(url)),
+});
+
+/** RFC 5280 5.2.4, critical: the CRL tells the changes since the complete CRL of this number. */
+export const deltaCrlIndicator = (baseNumber: number): NewExtension => ({
+  oid: Oid.deltaCrlIndicator,
+  critical: true,
+  value: integer(baseNumber),
+});
+
+function pointName(url: string): Bytes {
+  return explicit(0, explicit(0, implicit(6, Buffer.from(url, "latin1"))));
+}
 
 /** RFC 5280 4.2.2.1: URLs of the OCSP responder and of the issuer's certificate. */
 export const authorityInfoAccess = (access: { ocsp?: string; caIssuers?: string }): NewExtension => ({

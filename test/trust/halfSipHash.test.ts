@@ -13,9 +13,7 @@ test("HalfSipHash-1-3 gives the published hashes, wherever in a buffer the octet
     for (const at of [0, 3]) {
       const bytes = Buffer.concat([Buffer.alloc(at, 0xee), Buffer.from(Array.from({ length }, (_, i) => i))]);
       assert.equal(
-        halfSipHash(bytes, at, at + length, key)
-          .toString(16)
-          .padStart(8, "0"),
+        (halfSipHash(bytes, at, at + length, key) >>> 0).toString(16).padStart(8, "0"),
         hash,
         `length ${length}`,
       );

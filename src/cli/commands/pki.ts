@@ -13,18 +13,22 @@ import { type Command, type Io, numberOption, parse, UsageError } from "../comma
 const USAGE = `femtogate pki: CAs, certificates, CRLs and an OCSP responder in one folder
 
   femtogate pki init DIR [--keys ${KEY_KINDS.join("|")}] [--ocsp-keys KIND] [--operator NAME]
-                         [--manufacturer NAME] [--ocsp-url URL] [--crl-url URL]
+                         [--manufacturer NAME] [--ocsp-url URL] [--crl-url URL] [--crl-shards N] [--delta-crls]
   femtogate pki issue DIR --profile ${PROFILES.join("|")} --name FQDN [--name FQDN ...]
                          [--ip ADDRESS ...] [--keys KIND] [--not-before DATE] [--not-after DATE] [--extra-cas N]
                          [--out PREFIX]
   femtogate pki revoke DIR --serial HEX | --cert FILE
                          [--reason ${Object.keys(REVOCATION_REASONS).join("|")}]
+  femtogate pki release DIR --serial HEX | --cert FILE
   femtogate pki list DIR [--json]
-  femtogate pki crl DIR --ca ${CA_NAMES.join("|")} [--out FILE]
+  femtogate pki crl DIR --ca ${CA_NAMES.join("|")} [--shard N] [--delta]
+                         [--out FILE]
   femtogate pki serve DIR [--listen ADDRESS:PORT]
 
 "issue" writes PREFIX.crt.pem, PREFIX.chain.pem (without the root) and PREFIX.key.pem (mode 0600).
-"serve" answers OCSP by GET and POST, /crl/<ca>.crl and /ca/<ca>.crt; it prints one JSON line when it listens.`;
+"release" makes a certificate good again that was revoked with the reason certificateHold.
+"serve" answers OCSP by GET and POST, /crl/<ca>.crl and /ca/<ca>.crt; it prints one JSON line when it listens.
+With --crl-shards each certificate points to /crl/<ca>/<shard>.crl, with --delta-crls these point to ….delta.crl.`;
 
 export const command: Command = {
   name: "pki",
@@ -42,6 +46,7 @@ const ACTIONS: Record<string, (args: string[], io: Io) => Promise<number> | numb
   init,
   issue,
   revoke,
+  release,
   list,
   crl,
   serve,
@@ -59,6 +64,8 @@ function init(args: string[], io: Io): number {
       manufacturer: { type: "string" },
       "ocsp-url": { type: "string" },
       "crl-url": { type: "string" },
+      "crl-shards": { type: "string" },
+      "delta-crls": { type: "boolean" },
     },
   });
   const directory = one(positionals);
@@ -69,6 +76,8 @@ function init(args: string[], io: Io): number {
     manufacturer: values.manufacturer,
     ocspUrl: values["ocsp-url"],
     crlUrl: values["crl-url"],
+    crlShards: numberOption("--crl-shards", values["crl-shards"] ?? "1", 1, 1000),
+    deltaCrls: values["delta-crls"],
   });
   for (const ca of pki.caNames())
     io.print(`${ca.padEnd(18)} ${pki.ca(ca).subject.toString().padEnd(40)} ${pki.caFile(ca)}`);
@@ -120,12 +129,24 @@ function revoke(args: string[], io: Io): number {
   const directory = one(positionals);
   const reasons = Object.keys(REVOCATION_REASONS) as RevocationReason[];
   const reason = optionally("--reason", values.reason, reasons) ?? "unspecified";
-  if (values.cert !== undefined && values.serial !== undefined)
-    throw new UsageError("give --serial or --cert, not both");
-  const serial = values.cert === undefined ? serialOption(values.serial) : readCertificateFile(values.cert).serial;
+  const serial = serialOf(values);
   using pki = Pki.open(directory, environment);
   pki.revoke(serial, reason);
   io.print(`revoked ${serial.toString("hex")} (${reason})`);
+  return 0;
+}
+
+function release(args: string[], io: Io): number {
+  const { values, positionals } = parse({
+    args,
+    allowPositionals: true,
+    options: { serial: { type: "string" }, cert: { type: "string" } },
+  });
+  const directory = one(positionals);
+  const serial = serialOf(values);
+  using pki = Pki.open(directory, environment);
+  pki.release(serial);
+  io.print(`released ${serial.toString("hex")}`);
   return 0;
 }
 
@@ -146,10 +167,18 @@ function crl(args: string[], io: Io): number {
   const { values, positionals } = parse({
     args,
     allowPositionals: true,
-    options: { ca: { type: "string" }, out: { type: "string" } },
+    options: {
+      ca: { type: "string" },
+      shard: { type: "string" },
+      delta: { type: "boolean" },
+      out: { type: "string" },
+    },
   });
   using pki = Pki.open(one(positionals), environment);
-  const pem = toPem("X509 CRL", pki.crl(oneOf("--ca", values.ca, pki.caNames())));
+  const ca = oneOf("--ca", values.ca, pki.caNames());
+  const shard = values.shard === undefined ? undefined : numberOption("--shard", values.shard, 0, 999);
+  const { der } = pki.currentCrl({ ca, shard }, values.delta === true ? "delta" : "complete");
+  const pem = toPem("X509 CRL", der);
   if (values.out === undefined) io.print(pem.trimEnd());
   else writeFileSync(values.out, pem);
   return 0;
@@ -195,11 +224,13 @@ function dateOption(option: string, text: string | undefined): number | undefine
   return at;
 }
 
-/** "4f3e..", "4F:3E:.." as OpenSSL and browsers show it. */
-function serialOption(text: string | undefined): Buffer {
-  if (text === undefined) throw new UsageError("say which certificate: --serial HEX or --cert FILE");
-  const digits = text.replaceAll(":", "");
-  if (!/^([0-9a-f]{2})+$/i.test(digits)) throw new UsageError(`--serial takes hexadecimal digits, not "${text}"`);
+function serialOf({ serial, cert }: { serial?: string | undefined; cert?: string | undefined }): Buffer {
+  if (cert !== undefined && serial !== undefined) throw new UsageError("give --serial or --cert, not both");
+  if (cert !== undefined) return readCertificateFile(cert).serial;
+  if (serial === undefined) throw new UsageError("say which certificate: --serial HEX or --cert FILE");
+  // "4f3e..", or "4F:3E:.." as OpenSSL and browsers show it.
+  const digits = serial.replaceAll(":", "");
+  if (!/^([0-9a-f]{2})+$/i.test(digits)) throw new UsageError(`--serial takes hexadecimal digits, not "${serial}"`);
   return Buffer.from(digits, "hex");
 }
 

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import type { Pki } from "../../../src/pki/authority.ts";
+import type { Pki, PkiOptions } from "../../../src/pki/authority.ts";
 import { KEY_KINDS, type KeyKind } from "../../../src/pki/certify.ts";
 import { CA_NAMES, PROFILES } from "../../../src/pki/profiles.ts";
+import type { CrlKind } from "../../../src/pki/store.ts";
 import { toPem } from "../../../src/x509/pem.ts";
 import { makePki, serve } from "../../pki/folder.ts";
 import { OpenSsl } from "./openssl.ts";
@@ -85,9 +86,42 @@ for (const keys of KEY_KINDS) {
   });
 }
 
-function started(t: TestContext, keys: KeyKind, ocspKeys: KeyKind = "p-256"): { pki: Pki; openssl: OpenSsl } {
+test("openssl verify follows delta CRLs and the shard that a certificate points to, and no other", (t) => {
+  const { pki, openssl } = started(t, "p-256", "p-256", { crlShards: 2, deltaCrls: true });
+  const issued = pki.issue({ profile: "henb", dns: ["a.example"] });
+  pki.writeFiles(issued, join(openssl.directory, "leaf"));
+  openssl.writeCertificates("both.pem", pki.ca("manufacturer-root"), pki.ca("device-ca"));
+  const own = Number(/\/(\d)\.crl$/.exec(issued.certificate.extensions.crlUrls[0]!)![1]);
+  const file = (shard: number, kind: CrlKind) =>
+    openssl.write(`${shard}.${kind}.crl`, toPem("X509 CRL", pki.currentCrl({ ca: "device-ca", shard }, kind).der));
+  const verify = (...crls: string[]) => {
+    const check = ["verify", "-crl_check", "-extended_crl", "-use_deltas", "-CAfile", "both.pem"];
+    const { output } = openssl.try(...check, ...crls.flatMap((crl) => ["-CRLfile", crl]), "leaf.crt.pem");
+    return /: OK/.test(output) ? "good" : (/lookup: (.*)/.exec(output)?.[1] ?? output);
+  };
+  const complete = file(own, "complete");
+  assert.equal(verify(complete, file(own, "delta")), "good");
+  assert.equal(verify(file(1 - own, "complete"), file(1 - own, "delta")), "different CRL scope");
+  pki.revoke(issued.certificate.serial, "certificateHold");
+  assert.equal(file(own, "complete"), complete);
+  assert.equal(verify(complete), "good", "the complete CRL is from before");
+  assert.equal(verify(complete, file(own, "delta")), "certificate revoked");
+  pki.release(issued.certificate.serial);
+  assert.equal(verify(complete, file(own, "delta")), "good", "removeFromCRL");
+  const text = openssl.run("crl", "-in", file(own, "delta"), "-noout", "-text", "-CAfile", "both.pem");
+  assert.match(text, /verify OK/);
+  assert.match(text, /Delta CRL Indicator: critical\s+1[\s\S]*Remove From CRL/);
+  assert.match(text, new RegExp(`Issuing Distribution Point: critical\\s+Full Name:\\s+URI:.*/device-ca/${own}.crl`));
+});
+
+function started(
+  t: TestContext,
+  keys: KeyKind,
+  ocspKeys: KeyKind = "p-256",
+  more: PkiOptions = {},
+): { pki: Pki; openssl: OpenSsl } {
   const pointers = { ocspUrl: "http://pki.example/ocsp", crlUrl: "http://pki.example/crl" };
-  const pki = makePki(t, { keys, ocspKeys, ...pointers });
+  const pki = makePki(t, { keys, ocspKeys, ...pointers, ...more });
   const openssl = new OpenSsl();
   t.after(() => openssl[Symbol.dispose]());
   return { pki, openssl };

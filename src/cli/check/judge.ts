@@ -87,7 +87,7 @@ export function judge(material: Material, policy: CheckPolicy): CheckReport {
 }
 
 /** True if a finding makes a certificate invalid under the policy. */
-export function counts(finding: Finding, { severity }: Pick<CheckPolicy, "severity">): boolean {
+function counts(finding: Finding, { severity }: Pick<CheckPolicy, "severity">): boolean {
   return SEVERITIES.indexOf(finding.severity) >= SEVERITIES.indexOf(severity);
 }
 
@@ -132,7 +132,11 @@ function judgeEnd(found: Found<Certificate>, kinship: Kinship, material: Materia
   const [own] = statuses;
   const revoked = statuses.filter(({ status }) => status === "revoked");
   const asked = material.crls.length + material.ocspResponses.length > 0;
-  const proofs = [...(problem !== undefined && certain ? [problem] : []), ...revoked.map(naming)];
+  const proofs = [
+    ...(found.disproof === undefined ? [] : [found.disproof]),
+    ...(problem !== undefined && certain ? [problem] : []),
+    ...revoked.map(naming),
+  ];
   const gaps = [
     ...(problem !== undefined && !certain ? [problem] : []),
     ...(asked && own !== undefined && (own.status === "unknown" || own.status === "undetermined") ? [naming(own)] : []),

@@ -39,7 +39,10 @@ test("a device under a trusted root is valid: exit status 0, its path and its tr
     /^O=Femtogate, CN=Manufacturer Root {2}\(root CA, trusted\)\n└─ O=Femtogate, CN=Device CA {2}\(NE CA\)\n {3}└─ O=Femtogate, CN=ap-0001\.example {2}\(H\(e\)NB, IKEv2, valid\)\n/,
   );
   assert.match(output, /path {5}valid: 2 below the root "O=Femtogate, CN=Manufacturer Root"/);
-  assert.match(output, /\nvalid: O=Femtogate, CN=ap-0001\.example$/);
+  assert.match(
+    output,
+    /\nvalid: O=Femtogate, CN=ap-0001\.example\nas of 2026-06-01T00:00:00.000Z, by the profiles of release newest$/,
+  );
 });
 
 test("without a trusted root it is undetermined: exit status 3", async () => {
@@ -237,7 +240,9 @@ test("wrong use is exit status 2, with what to write instead", async () => {
     [/--profile is one of segw/, [folder.chain, "--profile", "sgw"]],
     [/--time "soon" is no date/, [folder.chain, "--time", "soon"]],
     [/has no CRL/, [folder.chain, "--crl", folder.root]],
-    [/is no tls:\/\/HOST:PORT/, ["tls://localhost"]],
+    [/tls:\/\/HOST:PORT and ike/, ["tls://localhost"]],
+    [/--cert and --key/, ["ike://127.0.0.1"]],
+    [/the port of tls:\/\/127\.0\.0\.1:99999/, ["tls://127.0.0.1:99999"]],
     [/cannot be asked/, ["ftp://localhost"]],
     [/belong together/, [folder.chain, "--cert", folder.root]],
     [/unknown option|Unknown option/i, [folder.chain, "--trusted", folder.root]],

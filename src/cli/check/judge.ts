@@ -157,15 +157,11 @@ function naming({ certificate, summary }: StatusReport): string {
 
 function pathOf(
   leaf: Certificate,
-  purpose: Purpose | undefined,
+  purpose: Purpose,
   kinship: Kinship,
   { anchors, time, allowWeakAlgorithms }: CheckPolicy,
 ): { path: readonly Certificate[] | undefined; problem: string | undefined; certain: boolean } {
   if (kinship.isAnchor(leaf)) return { path: [leaf], problem: undefined, certain: true };
-  if (purpose === undefined) {
-    const problem = "a CA's own path is judged together with a certificate that it issued; none is given";
-    return { path: undefined, problem, certain: false };
-  }
   if (anchors.length === 0) {
     const problem = "no trusted roots are given, so that no path can be judged; --trust FILE names them";
     return { path: undefined, problem, certain: false };

@@ -1,10 +1,18 @@
 import assert from "node:assert/strict";
 import { createSocket } from "node:dgram";
-import { copyFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import test from "node:test";
-import { PKI_DEFAULTS, Pki } from "../../../src/pki/authority.ts";
+import { NonePlane } from "../../../src/esp/planes/none.ts";
+import { ENDPOINT_DEFAULTS } from "../../../src/ike/endpoint.ts";
+import { IkeService } from "../../../src/ipsec/ikeService.ts";
+import { UdpPorts } from "../../../src/ipsec/udpPorts.ts";
+import { Pki } from "../../../src/pki/authority.ts";
 import { serveGateway } from "../../../src/segw/serve.ts";
 import { systemEnvironment } from "../../../src/sim/system.ts";
+import { signAuth } from "../../../src/tre/authSignature.ts";
+import { fromPem } from "../../../src/x509/pem.ts";
+import { connection } from "../../ike/sa/pair.ts";
+import { KEY_MAKERS } from "../../x509/made.ts";
 import { CheckFolder, check, checkJson } from "./run.ts";
 
 test("a live gateway's certificate is judged by what it shows a device, and the device's attachment ends again", async () => {
@@ -37,6 +45,59 @@ test("a gateway that refuses the device leaves it undetermined and says why", as
   assert.match(refused.complaint, /AUTHENTICATION_FAILED.*it refuses the certificate given with --cert/);
 });
 
+test("who shows a gateway's certificate without its key is invalid, whatever the certificate is", async () => {
+  await using gateway = await Gateway.start();
+  await using impostor = await Impostor.start(gateway.file("segw.chain.pem"));
+  const { status, report } = await checkJson(impostor.url, ...gateway.device, "--trust", gateway.root);
+  assert.equal(status, 1);
+  assert.match(report.ends[0]!.reasons[0]!, /did not prove to hold its key/);
+});
+
+/** Answers IKE with somebody's certificates and a key of its own. */
+class Impostor implements AsyncDisposable {
+  readonly url: string;
+  readonly #service: IkeService;
+
+  static async start(chain: string): Promise<Impostor> {
+    const { clock, random, timers } = systemEnvironment;
+    const { privateKey } = KEY_MAKERS["P-256"]();
+    const certificates = fromPem(readFileSync(chain, "utf8"), "CERTIFICATE");
+    const service = new IkeService({
+      endpoint: { ...ENDPOINT_DEFAULTS, clock, random, responder: connection("segw.example") },
+      decisions: {
+        computeAuth: ({ octets, peerHashes }) => ({
+          ...signAuth(privateKey, octets, peerHashes),
+          certificates,
+          ocspResponses: [],
+        }),
+        verifyPeer: () => ({ evidence: { path: [], ocsp: "none", names: [] } }),
+        assignAddress: () => ({ attributes: [], selectors: [] }),
+      },
+      timers,
+      onEvent: () => undefined,
+      onFault: (what, error) => assert.fail(`${what}: ${error}`),
+    });
+    const addresses = ["127.0.0.1"];
+    const ports = await UdpPorts.open({
+      addresses,
+      ports: { ike: 0, natT: 0 },
+      handler: service,
+      onSendError: () => undefined,
+    });
+    service.connect(ports, new NonePlane((event) => service.onEvent(event)));
+    return new Impostor(service, ports.bound[0]!.ike.port);
+  }
+
+  private constructor(service: IkeService, port: number) {
+    this.#service = service;
+    this.url = `ike://127.0.0.1:${port}`;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#service.close(1000);
+  }
+}
+
 class Gateway implements AsyncDisposable {
   readonly url: string;
   readonly root: string;
@@ -48,7 +109,7 @@ class Gateway implements AsyncDisposable {
 
   static async start(): Promise<Gateway> {
     const folder = new CheckFolder();
-    const pki = Pki.create(folder.path("pki"), systemEnvironment, PKI_DEFAULTS);
+    const pki = Pki.create(folder.path("pki"), systemEnvironment);
     pki.writeFiles(pki.issue({ profile: "segw", dns: ["segw.example"] }), folder.path("segw"));
     pki.writeFiles(pki.issue({ profile: "henb", dns: ["ap-0001.example"] }), folder.path("device"));
     pki.writeFiles(pki.issue({ profile: "segw", dns: ["stranger.example"] }), folder.path("stranger"));
@@ -88,6 +149,10 @@ class Gateway implements AsyncDisposable {
     ];
     this.device = as("device");
     this.strangers = as("stranger");
+  }
+
+  file(name: string): string {
+    return this.#folder.path(name);
   }
 
   get ikeSas(): number {

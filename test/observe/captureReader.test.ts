@@ -76,6 +76,34 @@ test("damage and noise never make anything but a DecodeError, and no packet is l
   );
 });
 
+test("a packet that claims more octets than its block is refused", () => {
+  const block = packet();
+  block.writeUInt32BE(block.length, 20);
+  assert.throws(() => [...readCapture(Buffer.concat([HEADER, block]))], /enhanced packet at octet \d+: block of/);
+});
+
+test("a datagram of which the end was not captured is left out, rather than taken for a short one", () => {
+  const [captured] = readCapture(Buffer.concat([HEADER, packet()]));
+  assert.notEqual(transportPacket(captured!), undefined);
+  assert.equal(transportPacket({ ...captured!, bytes: captured!.bytes.subarray(0, -1) }), undefined);
+});
+
+test("no UDP checksum is written as zero, which would say that there is none (RFC 768)", () => {
+  const from = { address: "192.0.2.1", port: 500 };
+  let ones = 0;
+  for (let content = 0; content <= 0xffff; content++) {
+    const payload = Buffer.of(content >> 8, content & 0xff);
+    const block = capturedPacket({ at: 0, from, to: { address: "192.0.2.2", port: 500 }, payload });
+    const checksum = block.readUInt16BE(BLOCK_AND_IP + 6);
+    assert.notEqual(checksum, 0);
+    if (checksum === 0xffff) ones += 1;
+  }
+  // The one content whose sum is zero.
+  assert.equal(ones, 1);
+});
+
+/** Octets of an enhanced packet block in front of its packet, and of an IPv4 header. */
+const BLOCK_AND_IP = 28 + 20;
 const HEADER = captureHeader({ application: "femtogate", interfaceName: "segw" });
 
 function packet(): Buffer {

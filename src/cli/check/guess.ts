@@ -5,18 +5,18 @@ import type { Certificate } from "../../x509/certificate.ts";
 import { Oid } from "../../x509/oids.ts";
 import type { Found } from "./material.ts";
 
-/** What `validatePath` judges an end of this profile for; CAs have no purpose of their own. */
-export const PURPOSES: Record<CertificateProfile, Purpose | undefined> = {
+/** What `validatePath` judges an end of this profile for. */
+export const PURPOSES: Record<CertificateProfile, Purpose> = {
   segw: "ike",
   "henb-ikev2": "ike",
   "henb-tls": "tlsClient",
   henb: "ike",
   hems: "tlsServer",
-  "root-ca": undefined,
-  "interconnection-ca": undefined,
-  "seg-ca": undefined,
-  "tls-ca": undefined,
-  "ne-ca": undefined,
+  "root-ca": "any",
+  "interconnection-ca": "any",
+  "seg-ca": "any",
+  "tls-ca": "any",
+  "ne-ca": "any",
   "ocsp-signer": "ocspSigning",
 };
 

@@ -87,7 +87,7 @@ export function judge(material: Material, policy: CheckPolicy): CheckReport {
 }
 
 /** True if a finding makes a certificate invalid under the policy. */
-export function counts(finding: Finding, { severity }: Pick<CheckPolicy, "severity">): boolean {
+function counts(finding: Finding, { severity }: Pick<CheckPolicy, "severity">): boolean {
   return SEVERITIES.indexOf(finding.severity) >= SEVERITIES.indexOf(severity);
 }
 
@@ -132,7 +132,11 @@ function judgeEnd(found: Found<Certificate>, kinship: Kinship, material: Materia
   const [own] = statuses;
   const revoked = statuses.filter(({ status }) => status === "revoked");
   const asked = material.crls.length + material.ocspResponses.length > 0;
-  const proofs = [...(problem !== undefined && certain ? [problem] : []), ...revoked.map(naming)];
+  const proofs = [
+    ...(found.disproof === undefined ? [] : [found.disproof]),
+    ...(problem !== undefined && certain ? [problem] : []),
+    ...revoked.map(naming),
+  ];
   const gaps = [
     ...(problem !== undefined && !certain ? [problem] : []),
     ...(asked && own !== undefined && (own.status === "unknown" || own.status === "undetermined") ? [naming(own)] : []),
@@ -153,15 +157,11 @@ function naming({ certificate, summary }: StatusReport): string {
 
 function pathOf(
   leaf: Certificate,
-  purpose: Purpose | undefined,
+  purpose: Purpose,
   kinship: Kinship,
   { anchors, time, allowWeakAlgorithms }: CheckPolicy,
 ): { path: readonly Certificate[] | undefined; problem: string | undefined; certain: boolean } {
   if (kinship.isAnchor(leaf)) return { path: [leaf], problem: undefined, certain: true };
-  if (purpose === undefined) {
-    const problem = "a CA's own path is judged together with a certificate that it issued; none is given";
-    return { path: undefined, problem, certain: false };
-  }
   if (anchors.length === 0) {
     const problem = "no trusted roots are given, so that no path can be judged; --trust FILE names them";
     return { path: undefined, problem, certain: false };

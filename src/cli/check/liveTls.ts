@@ -2,8 +2,7 @@
 import { isIP } from "node:net";
 import { connect, type DetailedPeerCertificate, type TLSSocket } from "node:tls";
 import type { Bytes } from "../../bytes/bytes.ts";
-import { parseCertificate } from "../../x509/certificate.ts";
-import { emptyMaterial, type Material, UnreachableHost } from "./material.ts";
+import { addBag, emptyMaterial, type Material, UnreachableHost } from "./material.ts";
 
 export interface LiveTarget {
   host: string;
@@ -30,10 +29,7 @@ export async function readLiveTls(
     throw new UnreachableHost(`${origin}: ${why}${hint}`);
   });
   const material = emptyMaterial();
-  for (const [index, der] of chain.entries()) {
-    const hint = index === 0 ? { suggests: "hems" as const } : {};
-    material.certificates.push({ item: parseCertificate(der), origin, ...hint });
-  }
+  addBag({ certificates: chain, crls: [] }, origin, material, "hems");
   if (staple !== undefined) material.ocspResponses.push({ item: staple, origin: `${origin} stapled` });
   return material;
 }

@@ -8,9 +8,8 @@
 import { createHmac } from "node:crypto";
 import { type Bytes, sameSecret } from "../../bytes/bytes.ts";
 import { contextTag, type DerElement, DerError, DerReader, inside, Tag } from "../../der/reader.ts";
-import { UnreadableInput } from "./material.ts";
+import { type Bag, UnreadableInput } from "./material.ts";
 import { decryptPbe, HASHES, type Password, passwordsOf, pkcs12Kdf, readIterations } from "./passwordEncryption.ts";
-import type { Bag } from "./pkcs7.ts";
 
 /** True if `der` begins as a PFX: a sequence that begins with version 3. */
 export function isPkcs12(der: Bytes): boolean {

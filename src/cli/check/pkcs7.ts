@@ -1,12 +1,7 @@
 /** Certificates and CRLs in a PKCS#7 or CMS SignedData, as ".p7b" and ".p7c" files carry them (RFC 5652 5.1). */
 import type { Bytes } from "../../bytes/bytes.ts";
 import { contextTag, type DerElement, DerReader, inside, Tag } from "../../der/reader.ts";
-
-export interface Bag {
-  /** DER each. */
-  certificates: Bytes[];
-  crls: Bytes[];
-}
+import type { Bag } from "./material.ts";
 
 /** True if `der` begins as a ContentInfo of signed data. */
 export function isPkcs7(der: Bytes): boolean {

@@ -7,12 +7,11 @@ import { DerReader, Tag } from "../../der/reader.ts";
 import { keysDirectory } from "../../observe/captureFile.ts";
 import { isCapture } from "../../observe/captureReader.ts";
 import { readDecryptionTable } from "../../observe/ikeDecryptionTable.ts";
-import type { CertificateProfile } from "../../trust/profiles/rule.ts";
 import { parseCertificate } from "../../x509/certificate.ts";
 import { parseCrl } from "../../x509/crl.ts";
 import { readCapturedMaterial } from "./capturedMaterial.ts";
-import { emptyMaterial, type Material, UnreadableInput } from "./material.ts";
-import { type Bag, isPkcs7, readPkcs7 } from "./pkcs7.ts";
+import { addBag, emptyMaterial, type Material, UnreadableInput } from "./material.ts";
+import { isPkcs7, readPkcs7 } from "./pkcs7.ts";
 import { isPkcs12, readPkcs12 } from "./pkcs12.ts";
 
 export interface ReadOptions {
@@ -84,25 +83,6 @@ function addCapture(bytes: Bytes, path: string, origin: string, material: Materi
     addBag({ certificates, crls: [] }, `${origin}: ${from}`, material, suggests);
     for (const item of ocspResponses) material.ocspResponses.push({ item, origin: `${origin}: ${from}` });
   }
-}
-
-/** Certificates and CRLs; one that cannot be read is told and does not hide the others. */
-export function addBag(bag: Bag, origin: string, material: Material, suggests?: CertificateProfile): void {
-  const hint = suggests === undefined ? {} : { suggests };
-  const each = (ders: readonly Bytes[], kind: string, add: (der: Bytes) => void) => {
-    for (const [index, der] of ders.entries()) {
-      try {
-        add(der);
-      } catch (error) {
-        if (!(error instanceof DecodeError)) throw error;
-        material.problems.push(`${origin}, ${kind} ${index + 1}: ${error.message}`);
-      }
-    }
-  };
-  each(bag.certificates, "certificate", (der) =>
-    material.certificates.push({ item: parseCertificate(der), origin, ...hint }),
-  );
-  each(bag.crls, "CRL", (der) => material.crls.push({ item: parseCrl(der), origin }));
 }
 
 function isOcspResponse(der: Bytes): boolean {

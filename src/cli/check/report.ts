@@ -185,7 +185,7 @@ function iso(time: number): string {
   return new Date(time).toISOString().replace(".000Z", "Z");
 }
 
-export const PROFILE_NAMES: Record<CertificateProfile, string> = {
+const PROFILE_NAMES: Record<CertificateProfile, string> = {
   segw: "SeGW",
   "henb-ikev2": "H(e)NB, IKEv2",
   "henb-tls": "H(e)NB, TLS",

@@ -2,8 +2,10 @@
 
 import type { Bytes } from "../../bytes/bytes.ts";
 import type { Milliseconds } from "../../sim/environment.ts";
-import { checkCrl, describeCrlProblem } from "../../trust/crl.ts";
+import { type CrlEvidence, type CrlProblem, checkCrls, describeCrlProblem, mayHaveSigned } from "../../trust/crl.ts";
+import { verifiesCrl } from "../../trust/crlSignature.ts";
 import { checkOcspResponse, describeOcspProblem } from "../../trust/ocsp.ts";
+import { type WorkingKey, workingKey } from "../../trust/workingKey.ts";
 import type { Certificate } from "../../x509/certificate.ts";
 import type { Crl } from "../../x509/crl.ts";
 import type { Found, Material } from "./material.ts";
@@ -19,6 +21,8 @@ export interface StatusEvidence {
   issuer?: string;
   /** cRLNumber in decimal. */
   crlNumber?: string;
+  /** Of the delta CRL that brought it up to date. */
+  deltaCrlNumber?: string;
   /** When it was revoked, and the CRLReason by name. */
   revokedAt?: Milliseconds;
   reason?: string;
@@ -51,7 +55,7 @@ export function statusOf(
   policy: StatusPolicy,
 ): StatusReport {
   const all = [
-    ...material.crls.map((crl) => byCrl(crl, certificate, issuer, policy)),
+    ...byCrls(material.crls, certificate, issuer, policy),
     ...material.ocspResponses.map((response) => byOcsp(response, certificate, issuer, policy)),
   ];
   // A CRL of another CA or a response about another certificate is nothing to complain of.
@@ -77,8 +81,9 @@ export function statusOf(
 export function describeEvidence(evidence: StatusEvidence): string {
   const { source, origin, issuer, problem } = evidence;
   if (evidence.status === "unusable") return `${origin}: ${problem}`;
+  const delta = evidence.deltaCrlNumber === undefined ? "" : ` with delta CRL number ${evidence.deltaCrlNumber}`;
   const parts = [
-    `${source}${evidence.crlNumber === undefined ? "" : ` number ${evidence.crlNumber}`} of "${issuer}" (${origin})`,
+    `${source}${evidence.crlNumber === undefined ? "" : ` number ${evidence.crlNumber}`}${delta} of "${issuer}" (${origin})`,
   ];
   if (evidence.revokedAt !== undefined)
     parts.push(`revoked ${iso(evidence.revokedAt)}, reason ${evidence.reason ?? "not given"}`);
@@ -95,23 +100,62 @@ export function crlNumberText(number: Bytes): string {
   return BigInt(`0x${number.toString("hex")}`).toString();
 }
 
-function byCrl(
-  { item: crl, origin }: Found<Crl>,
+/** All CRLs together, since a delta CRL speaks only with its base, and several may share the reasons (RFC 5280 6.3). */
+function byCrls(
+  crls: readonly Found<Crl>[],
   certificate: Certificate,
   issuer: Certificate,
-  policy: StatusPolicy,
-): StatusEvidence | undefined {
-  const { time, allowWeakAlgorithms } = policy;
-  const verdict = checkCrl({ crl, certificate, issuer, time, tolerance: TOLERANCE, allowWeakAlgorithms });
-  if (verdict.status === "invalid") {
-    if (verdict.problem.reason === "OtherIssuer") return undefined;
-    return { source: "CRL", origin, status: "unusable", problem: describeCrlProblem(verdict.problem) };
-  }
-  const { issuer: name, thisUpdate, nextUpdate } = verdict.evidence;
-  const number = crl.number === undefined ? {} : { crlNumber: crlNumberText(crl.number) };
-  const evidence = { source: "CRL" as const, origin, issuer: name, ...number, thisUpdate, nextUpdate };
-  if (verdict.status === "good") return { ...evidence, status: "good" };
-  return { ...evidence, status: "revoked", ...revocation(verdict) };
+  { time, allowWeakAlgorithms }: StatusPolicy,
+): (StatusEvidence | undefined)[] {
+  if (crls.length === 0) return [];
+  const verdict = checkCrls({
+    certificate,
+    crls: crls.map(({ item }) => item),
+    time,
+    tolerance: TOLERANCE,
+    allowWeakAlgorithms,
+    useDeltas: true,
+    signerOf: (crl) => signerOf(crl, issuer),
+  });
+  if (verdict.status === "revoked")
+    return [{ ...evidenceOf(verdict.evidence, crls), status: "revoked", ...revocation(verdict) }];
+  if (verdict.status === "good") return verdict.evidence.map((each) => ({ ...evidenceOf(each, crls), status: "good" }));
+  const files = crls.filter(({ item }) => item.issuer.equals(certificate.issuer)).map(({ origin }) => origin);
+  return verdict.problems.map((problem) =>
+    problem.reason === "NoCrl"
+      ? undefined
+      : { source: "CRL", origin: files.join(", ") || "CRL", status: "unusable", problem: describeCrlProblem(problem) },
+  );
+}
+
+/** The issuer itself; whoever signs CRLs in its place would need a path of its own, which is not looked for here. */
+function signerOf(crl: Crl, issuer: Certificate): WorkingKey | CrlProblem {
+  const name = crl.issuer.toString();
+  if (!mayHaveSigned(crl, issuer))
+    return {
+      reason: "IssuerNotTrusted",
+      issuer: name,
+      detail: "it is not the certificate's issuer, or has another key",
+    };
+  if (issuer.extensions.keyUsage?.cRLSign === false) return { reason: "IssuerMayNotSign", issuer: name };
+  const key = workingKey(issuer, undefined);
+  return verifiesCrl(crl, key) ? key : { reason: "BadSignature", issuer: name };
+}
+
+function evidenceOf(
+  { issuer, number, thisUpdate, nextUpdate, delta }: CrlEvidence,
+  crls: readonly Found<Crl>[],
+): Omit<StatusEvidence, "status"> {
+  const origin = crls.find(({ item }) => item.thisUpdate === thisUpdate && item.issuer.toString() === issuer)?.origin;
+  return {
+    source: "CRL",
+    origin: origin ?? "CRL",
+    issuer,
+    ...(number === undefined ? {} : { crlNumber: number }),
+    ...(delta?.number === undefined ? {} : { deltaCrlNumber: delta.number }),
+    thisUpdate: delta?.thisUpdate ?? thisUpdate,
+    nextUpdate: delta?.nextUpdate ?? nextUpdate,
+  };
 }
 
 function byOcsp(

@@ -7,20 +7,24 @@ import {
   type Release,
   type Severity,
 } from "../../trust/profiles/rule.ts";
+import type { Certificate } from "../../x509/certificate.ts";
 import { reportJson } from "../check/json.ts";
 import { type CheckPolicy, judge, type Result } from "../check/judge.ts";
+import { readLiveIke } from "../check/liveIke.ts";
 import { type ClientCredentials, readLiveTls } from "../check/liveTls.ts";
 import { addMaterial, emptyMaterial, type Material, UnreachableHost, UnreadableInput } from "../check/material.ts";
 import { readMaterial } from "../check/readFile.ts";
 import { reportLines } from "../check/report.ts";
-import { type Command, type Io, parse, UsageError } from "../command.ts";
+import { type Command, type Io, numberOption, parse, UsageError } from "../command.ts";
 
-const USAGE = `femtogate check: looks into certificates, judges them by TS 33.310 and TS 33.320, and tells whether they are valid
+const USAGE = `femtogate check: looks into certificates, judges them by TS 33.310 and TS 33.320, tells whether they are valid
 
-  femtogate check [options] FILE|tls://HOST:PORT ...
+  femtogate check [options] FILE|tls://HOST:PORT|ike://HOST[:PORT] ...
 
-FILE is PEM, DER, PKCS#7 (.p7b), PKCS#12 (.p12), or a capture (pcap, pcapng): certificates in IKE_AUTH are found where
-FILE.keys holds the keys (--capture-keys), those of TLS up to version 1.2 always.
+FILE is PEM, DER, PKCS#7 (.p7b), PKCS#12 (.p12), or a capture (pcap, pcapng): certificates in IKE_AUTH are
+found where FILE.keys holds the keys (--capture-keys), those of TLS up to version 1.2 always.
+ike:// attaches to a gateway as the device of --cert and ends that at once; an older attachment of the same
+device ends with it.
 
   --trust FILE           trusted roots; without them no path can be judged
   --crl FILE             CRLs, and
@@ -29,19 +33,21 @@ FILE.keys holds the keys (--capture-keys), those of TLS up to version 1.2 always
   --profile PROFILE      what it is for, instead of a guess: ${CERTIFICATE_PROFILES.slice(0, 5).join(", ")},
                          ${CERTIFICATE_PROFILES.slice(5).join(", ")}
   --release R9|newest    of the profiles (newest)
-  --severity LEVEL       findings from which on a certificate counts as invalid: error (default), warning, notice
+  --severity LEVEL       findings that make a certificate invalid, at least: error (default), warning, notice
   --crl-server, --ocsp-server, --status-in-band
-                         say that its issuer runs a CRL or OCSP server, that the entity brings its status itself
+                         say that the issuer runs a CRL or OCSP server, that the entity brings its status
   --time DATE            judge as of then
   --allow-weak           SHA-1 and short RSA keys
   --password TEXT, --password-file FILE
                          of PKCS#12 files; other users of this machine see --password
   --cert FILE, --key FILE
-                         PEM, to show a tls:// server that asks for a certificate
+                         PEM: the device to be for ike://, a client's for tls:// servers that want one
+  --nat-port PORT        the gateway's port for NAT traversal (4500)
   --brief                the tree and the verdicts only
   --json                 one JSON object
 
---trust, --crl and --ocsp-response may be given again. Exit status: 0 valid, 1 invalid, 2 used wrongly, 3 undetermined.`;
+--trust, --crl and --ocsp-response may be given again.
+Exit status: 0 valid, 1 invalid, 2 used wrongly, 3 undetermined.`;
 
 export const command: Command = {
   name: "check",
@@ -54,13 +60,16 @@ export const command: Command = {
     const credentials = credentialsOf(values.cert, values.key);
     try {
       const material = emptyMaterial();
-      for (const input of positionals) addMaterial(material, await readInput(input, password, credentials));
       for (const file of values.crl ?? []) addMaterial(material, only(readMaterial(file, { password }), file, "crls"));
       for (const file of values["ocsp-response"] ?? [])
         addMaterial(material, only(readMaterial(file, { password }), file, "ocspResponses"));
       const anchors = (values.trust ?? []).flatMap(
         (file) => only(readMaterial(file, { password }), file, "certificates").certificates,
       );
+      const natPort = numberOption("--nat-port", values["nat-port"] ?? "4500", 1, 65_535);
+      const trusted = anchors.map(({ item }) => item);
+      for (const input of positionals)
+        addMaterial(material, await readInput(input, { password, credentials, natPort, trusted }));
       if (material.certificates.length + material.crls.length === 0)
         throw new UnreadableInput(["there is no certificate and no CRL in it", ...material.problems].join("; "));
       if (material.certificates.length + anchors.length > MAX_CERTIFICATES)
@@ -92,6 +101,7 @@ const OPTIONS = {
   "password-file": { type: "string" },
   cert: { type: "string" },
   key: { type: "string" },
+  "nat-port": { type: "string" },
   brief: { type: "boolean" },
   json: { type: "boolean" },
 } as const;
@@ -137,21 +147,29 @@ function show(io: Io, material: Material, policy: CheckPolicy, json: boolean, br
     const width = Math.min(process.stdout.columns ?? DEFAULT_WIDTH, MAX_WIDTH);
     const colour = process.stdout.isTTY === true && io.env.NO_COLOR === undefined;
     for (const line of reportLines(report, { width, colour, brief })) io.print(line);
+    io.print(`as of ${new Date(policy.time).toISOString()}, by the profiles of release ${policy.release}`);
   }
   return STATUS[report.result];
 }
 
-async function readInput(
-  input: string,
-  password: string | undefined,
-  credentials: ClientCredentials | undefined,
-): Promise<Material> {
-  const scheme = /^([a-z]+):\/\//.exec(input)?.[1];
-  if (scheme === undefined) return readMaterial(input, { password });
-  if (scheme !== "tls") throw new UsageError(`"${input}" cannot be asked; tls://HOST:PORT can`);
-  const [, v6, host, port] = /^tls:\/\/(?:\[([^\]]+)\]|([^:/]+)):(\d{1,5})$/.exec(input) ?? [];
-  if (port === undefined) throw new UsageError(`"${input}" is no tls://HOST:PORT`);
-  return readLiveTls({ host: (v6 ?? host)!, port: Number(port) }, credentials);
+interface InputOptions {
+  password: string | undefined;
+  credentials: ClientCredentials | undefined;
+  natPort: number;
+  trusted: readonly Certificate[];
+}
+
+async function readInput(input: string, options: InputOptions): Promise<Material> {
+  const { password, credentials, natPort, trusted } = options;
+  if (!input.includes("://")) return readMaterial(input, { password });
+  const [, scheme, v6, name, portText] = /^(tls|ike):\/\/(?:\[([^\]]+)\]|([^:/]+))(?::(\d{1,5}))?$/.exec(input) ?? [];
+  const host = v6 ?? name;
+  if (host === undefined || (scheme === "tls" && portText === undefined))
+    throw new UsageError(`"${input}" cannot be asked; tls://HOST:PORT and ike://HOST or ike://HOST:PORT can`);
+  const port = numberOption(`the port of ${input}`, portText ?? "500", 1, 65_535);
+  return scheme === "tls"
+    ? readLiveTls({ host, port }, credentials)
+    : readLiveIke({ host, port, natPort }, credentials, trusted);
 }
 
 /** A file given as the source of one kind of thing must have some. */

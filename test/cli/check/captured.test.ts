@@ -71,9 +71,13 @@ test("certificates of TLS 1.2 are found in captured segments, whatever their siz
     server.certificate.der,
     ca.certificate.der,
   ]);
-  for (const size of [100, 1400]) {
+  // The sequence numbers wrap within the data, and right at its start.
+  for (const [size, start] of [
+    [100, 0xffff_ff00],
+    [1400, 0xffff_ffff],
+  ] as const) {
     using folder = new CheckFolder();
-    const file = folder.write("tls.pcap", segmented(sent, size));
+    const file = folder.write("tls.pcap", segmented(sent, size, start));
     const material = readMaterial(file, { password: undefined });
     assert.deepEqual(
       material.certificates.map(({ item }) => item.fingerprint),
@@ -104,8 +108,7 @@ async function tlsBytes(key: string, chain: readonly Buffer[]): Promise<Buffer> 
 }
 
 /** The server's octets as TCP segments in Ethernet frames, neighbours swapped and some repeated, as pcap. */
-function segmented(octets: Buffer, size: number): Buffer {
-  const start = 0xffff_ff00;
+function segmented(octets: Buffer, size: number, start: number): Buffer {
   const frames = [frame(start, SYN | ACK, Buffer.alloc(0))];
   for (let at = 0; at < octets.length; at += size)
     frames.push(frame((start + 1 + at) >>> 0, ACK, octets.subarray(at, at + size)));

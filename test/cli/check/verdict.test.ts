@@ -1,17 +1,22 @@
 import assert from "node:assert/strict";
 import test from "node:test";
+import { enumerated, explicit, integer, sequence, time } from "../../../src/der/writer.ts";
 import {
+  authorityKeyIdentifier,
+  basicConstraints,
   buildCrl,
   crlDistributionPoint,
   extendedKeyUsage,
+  extension,
   keyIdOf,
   keyUsage,
   type RevokedEntry,
+  signed,
   subjectAltName,
 } from "../../../src/x509/build.ts";
 import { buildOcspResponse, type CertStatus, certIdOf } from "../../../src/x509/ocsp.ts";
 import { Oid } from "../../../src/x509/oids.ts";
-import { DAY, make, NOW, withBadSignature } from "../../x509/made.ts";
+import { DAY, KEY_MAKERS, make, NOW, withBadSignature } from "../../x509/made.ts";
 import { CheckFolder, check, checkJson } from "./run.ts";
 
 const TIME = ["--time", new Date(NOW).toISOString()];
@@ -39,7 +44,10 @@ test("a device under a trusted root is valid: exit status 0, its path and its tr
     /^O=Femtogate, CN=Manufacturer Root {2}\(root CA, trusted\)\n└─ O=Femtogate, CN=Device CA {2}\(NE CA\)\n {3}└─ O=Femtogate, CN=ap-0001\.example {2}\(H\(e\)NB, IKEv2, valid\)\n/,
   );
   assert.match(output, /path {5}valid: 2 below the root "O=Femtogate, CN=Manufacturer Root"/);
-  assert.match(output, /\nvalid: O=Femtogate, CN=ap-0001\.example$/);
+  assert.match(
+    output,
+    /\nvalid: O=Femtogate, CN=ap-0001\.example\nas of 2026-06-01T00:00:00.000Z, by the profiles of release newest$/,
+  );
 });
 
 test("without a trusted root it is undetermined: exit status 3", async () => {
@@ -196,6 +204,44 @@ test("findings count from the severity that is asked for", async () => {
   );
 });
 
+test("a CA alone is judged too, and a trusted root by itself whatever its profile says of it", async () => {
+  using folder = new Folder();
+  const issuing = folder.writeCertificates("ca.pem", ca.certificate);
+  const { status, report } = await checkJson(issuing, "--trust", folder.root, ...TIME);
+  assert.equal(status, 0);
+  assert.deepEqual(report.ends[0]!.path!.length, 2);
+  // A root without keyUsage breaks its profile; the operator trusts it all the same.
+  const bare = make({ name: "Bare Root", extensions: [basicConstraints(true)] });
+  const root = folder.writeCertificates("bare.pem", bare.certificate);
+  const trusted = await checkJson(root, "--trust", root, ...TIME);
+  assert.deepEqual(trusted.report.certificates[0]!.findings.map(({ rule }) => rule).includes("CA4"), true);
+  assert.deepEqual([trusted.status, trusted.report.ends[0]!.path!.length], [0, 1]);
+});
+
+test("CAs that issued one another are shown without end, and judged", async () => {
+  using folder = new Folder();
+  const keys = { a: KEY_MAKERS["P-256"](), b: KEY_MAKERS["P-256"]() };
+  const self = { a: make({ name: "A", keys: keys.a }), b: make({ name: "B", keys: keys.b }) };
+  const ring = [make({ name: "A", keys: keys.a, issuer: self.b }), make({ name: "B", keys: keys.b, issuer: self.a })];
+  const file = folder.writeCertificates("ring.pem", ...ring.map(({ certificate }) => certificate));
+  const { status, report } = await checkJson(file, "--trust", folder.root, ...TIME);
+  assert.equal(status, 1);
+  assert.equal(report.certificates.length, 2);
+});
+
+test("a delta CRL revokes what its base does not", async () => {
+  using folder = new Folder();
+  const base = folder.write("base.crl", crlOf([], 7));
+  const entry = { serial: device.certificate.serial, revokedAt: REVOKED_AT, reason: 1 };
+  const delta = folder.write("delta.crl", deltaOf(entry, 8, 7));
+  const args = [folder.chain, "--trust", folder.root, "--crl", base, ...TIME];
+  assert.equal((await check(...args)).status, 0);
+  const { status, report } = await checkJson(...args, "--crl", delta);
+  assert.equal(status, 1);
+  const [evidence] = report.ends[0]!.statuses[0]!.evidence;
+  assert.deepEqual([evidence!.crlNumber, evidence!.deltaCrlNumber, evidence!.reason], ["7", "8", "keyCompromise"]);
+});
+
 test("several ends are judged each by itself, and the worst decides the exit status", async () => {
   using folder = new Folder();
   const extensions = [keyUsage("digitalSignature"), subjectAltName({ dns: ["ap-0009.example"] })];
@@ -237,7 +283,9 @@ test("wrong use is exit status 2, with what to write instead", async () => {
     [/--profile is one of segw/, [folder.chain, "--profile", "sgw"]],
     [/--time "soon" is no date/, [folder.chain, "--time", "soon"]],
     [/has no CRL/, [folder.chain, "--crl", folder.root]],
-    [/is no tls:\/\/HOST:PORT/, ["tls://localhost"]],
+    [/tls:\/\/HOST:PORT and ike/, ["tls://localhost"]],
+    [/--cert and --key/, ["ike://127.0.0.1"]],
+    [/the port of tls:\/\/127\.0\.0\.1:99999/, ["tls://127.0.0.1:99999"]],
     [/cannot be asked/, ["ftp://localhost"]],
     [/belong together/, [folder.chain, "--cert", folder.root]],
     [/unknown option|Unknown option/i, [folder.chain, "--trusted", folder.root]],
@@ -264,6 +312,25 @@ function crlOf(entries: readonly RevokedEntry[], number: number): Buffer {
     authorityKeyId: keyIdOf(ca.keys.publicKey),
     signer: ca.signer,
   });
+}
+
+function deltaOf({ serial, revokedAt, reason }: RevokedEntry, number: number, base: number): Buffer {
+  const extensions = [
+    authorityKeyIdentifier(keyIdOf(ca.keys.publicKey)),
+    { oid: Oid.crlNumber, critical: false, value: integer(number) },
+    { oid: Oid.deltaCrlIndicator, critical: true, value: integer(base) },
+  ];
+  const why = extension({ oid: Oid.reasonCode, critical: false, value: enumerated(reason!) });
+  const tbs = sequence(
+    integer(1),
+    ca.signer.algorithm,
+    ca.certificate.subject.der,
+    time(NOW),
+    time(NOW + DAY),
+    sequence(sequence(integer(serial), time(revokedAt), sequence(why))),
+    explicit(0, sequence(...extensions.map(extension))),
+  );
+  return signed(tbs, ca.signer);
 }
 
 function responseOf(certificate: typeof device.certificate, status: CertStatus): Buffer {

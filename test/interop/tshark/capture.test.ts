@@ -4,7 +4,7 @@ import type { Connection } from "../../../src/ike/sa/connection.ts";
 import { parseIkeProposal } from "../../../src/ike/sa/proposal.ts";
 import { DEVICE, GATEWAY } from "../../ike/sa/pair.ts";
 import { attach, capture } from "../../observe/handshake.ts";
-import { Tshark } from "./tshark.ts";
+import { OCSP_AS_CERTIFICATE, Tshark } from "./tshark.ts";
 
 const IKE_AUTH = "35";
 
@@ -73,9 +73,8 @@ test("an in-band OCSP response is decrypted, and all that tshark 4.0 minds is th
     for (const event of device.of("keys")) file.keys(event);
     for (const datagram of datagrams) file.datagram(datagram);
   });
-  const [frame, ...complaints] = tshark.complaints().filter((line) => !line.includes("[Group: Malformed]"));
-  assert.match(frame!, /^Frame 4:/);
-  for (const line of complaints) assert.match(line, OCSP_AS_CERTIFICATE);
+  const complaints = tshark.complaints();
+  assert.ok(complaints.length > 0 && complaints.every((line) => OCSP_AS_CERTIFICATE.test(line)), complaints.join("\n"));
   const [encodings] = tshark.fields("with keys", "isakmp.cert.encoding").filter(([types]) => types!.includes("14"));
   assert.deepEqual(encodings, ["4,4,14"]);
 });
@@ -94,9 +93,6 @@ test("a second run continues the capture, and tshark reads and decrypts both sec
   assert.ok(rows.every(([comment]) => comment === `seen by ${DEVICE}`));
   assert.equal(rows.filter(([, fqdn]) => fqdn!.split(",").includes(DEVICE)).length, 2);
 });
-
-/** That tshark takes CERT of encoding 14 (RFC 4806) for a certificate too: an OCSP response begins with an ENUMERATED. */
-const OCSP_AS_CERTIFICATE = /but found class:(UNIVERSAL\(0\) tag:10|CONTEXT\(2\) tag:0)\]$/;
 
 const V4 = ["192.0.2.1", "192.0.2.2"] as const;
 const V6 = ["2001:db8::1", "2001:db8:0:ffff::2"] as const;

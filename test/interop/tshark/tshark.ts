@@ -37,10 +37,15 @@ export class Tshark implements Disposable {
     const filter = '_ws.malformed || _ws.expert.severity >= "Warning" || ip.checksum.status == "Bad"';
     return this.read("with keys", "-o", "udp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE", "-Y", filter, "-V")
       .split("\n")
-      .filter((line) => /Expert Info|Malformed|^Frame/.test(line));
+      .filter((line) => /Expert Info|Malformed Packet/.test(line));
   }
 
   [Symbol.dispose](): void {
     rmSync(this.directory, { recursive: true });
   }
 }
+
+/** What tshark 4.0 says of CERT of encoding 14 (RFC 4806), which it takes for a certificate too: an OCSP response begins
+ * with an ENUMERATED. */
+export const OCSP_AS_CERTIFICATE =
+  /Expert Info \(Warning\/Malformed\).* but found class:(UNIVERSAL\(0\) tag:10|CONTEXT\(2\) tag:0)\]$/;

@@ -27,7 +27,7 @@ export const DEVICE = "ap-0001.example";
 export const HEMS = "hems.example";
 export const SEGW = "segw.example";
 
-export const RSA = generateKeyPairSync("rsa", { modulusLength: 2048 });
+const RSA = generateKeyPairSync("rsa", { modulusLength: 2048 });
 export const EC = generateKeyPairSync("ec", { namedCurve: "P-256" });
 
 export interface Spoiling {
@@ -43,7 +43,7 @@ export interface Spoiling {
 }
 
 /** RSA and SHA-256 for release 9, P-256 for the newest. */
-export function keysOf(release: Release): KeyPair {
+function keysOf(release: Release): KeyPair {
   return release === "R9" ? RSA : EC;
 }
 

@@ -7,11 +7,12 @@
  */
 import { parseArgs } from "node:util";
 import { type Bench, BenchUnavailable, type Row } from "./bench.ts";
+import { crl } from "./crl.ts";
 import { handshakes } from "./handshakes.ts";
 import { paths } from "./paths.ts";
 import { formatTable, ratioToReference } from "./table.ts";
 
-const BENCHES: readonly Bench[] = [handshakes, paths];
+const BENCHES: readonly Bench[] = [handshakes, paths, crl];
 
 const { values, positionals } = parseArgs({ options: { json: { type: "boolean" } }, allowPositionals: true });
 const unknown = positionals.filter((name) => !BENCHES.some((bench) => bench.name === name));

@@ -29,8 +29,10 @@ export interface OcspCheck {
   tolerance: Milliseconds;
   /** How old a response without nextUpdate may be (RFC 6960 4.2.2.1 calls newer information always available then). */
   maxAge: Milliseconds;
-  /** The nonce that was sent; a response that carries another is refused, one without is not (RFC 8954 2). */
+  /** The nonce that was sent; a response that carries another is refused. */
   nonce?: Bytes;
+  /** Whether a response must carry the nonce; responders that sign in advance leave it out (RFC 9654 2.1). */
+  nonceRequired?: boolean;
   /** Responders trusted by configuration besides the issuer and those it delegates to (RFC 6960 2.6). */
   trustedResponders: readonly Certificate[];
   allowWeakAlgorithms: boolean;
@@ -44,6 +46,8 @@ export interface OcspEvidence {
   producedAt: Milliseconds;
   thisUpdate: Milliseconds;
   nextUpdate: Milliseconds | undefined;
+  /** It carries the nonce that was sent, and so was made for this request. */
+  withNonce: boolean;
 }
 
 /** Why a response says nothing about the certificate. */
@@ -53,16 +57,25 @@ export type OcspProblem =
   | { reason: "OtherCertificate" }
   | { reason: "UntrustedResponder"; responder: string; detail: string }
   | { reason: "BadSignature"; responder: string }
-  | { reason: "Stale"; nextUpdate: Milliseconds; time: Milliseconds }
-  | { reason: "FromTheFuture"; thisUpdate: Milliseconds; time: Milliseconds }
-  | { reason: "NonceMismatch" };
+  /** It was all right until then, and said this. */
+  | { reason: "Stale"; nextUpdate: Milliseconds; time: Milliseconds; said: OcspStatement }
+  | { reason: "FromTheFuture"; at: Milliseconds; time: Milliseconds }
+  | { reason: "NonceMismatch" }
+  | { reason: "NonceMissing" };
 
-/** What the response says; `at` in milliseconds since 1970, `reasonCode` a CRLReason. */
-export type OcspVerdict =
-  | { status: "good"; evidence: OcspEvidence }
-  | { status: "revoked"; at: Milliseconds; reasonCode: number | undefined; evidence: OcspEvidence }
-  | { status: "unknown"; evidence: OcspEvidence }
-  | { status: "invalid"; problem: OcspProblem };
+/**
+ * What a valid response says; `at` in milliseconds since 1970, `reasonCode` a CRLReason. `delegate` is the certificate
+ * of a signer that the issuer delegated to and whose own status is to be checked: it lacks id-pkix-ocsp-nocheck (RFC 6960
+ * 4.2.2.2.1).
+ */
+export type OcspStatement = (
+  | { status: "good" }
+  | { status: "revoked"; at: Milliseconds; reasonCode: number | undefined }
+  | { status: "unknown" }
+) & { evidence: OcspEvidence; delegate?: Certificate };
+
+/** What is to be made of a response. */
+export type OcspVerdict = OcspStatement | { status: "invalid"; problem: OcspProblem };
 
 /** Judges a response as received; never throws for what a peer sends. */
 export function checkOcspResponse(check: OcspCheck): OcspVerdict {
@@ -78,23 +91,37 @@ export function checkOcspResponse(check: OcspCheck): OcspVerdict {
   const single = newestAbout(basic, check);
   if (single === undefined) return invalid({ reason: "OtherCertificate" });
   const problem =
-    checkFreshness(single, check) ??
+    checkTimes(basic, single, check) ??
     checkNonce(basic, check) ??
     checkCritical(basic, single) ??
     checkStrength(basic, check);
   if (problem !== undefined) return invalid(problem);
   const signed = checkSigner(basic, check);
   if ("problem" in signed) return invalid(signed.problem);
+  const said = statementOf(basic, single, signed.signer, check);
+  const nextUpdate = single.nextUpdate ?? single.thisUpdate + check.maxAge;
+  const { time, tolerance } = check;
+  return time > nextUpdate + tolerance ? invalid({ reason: "Stale", nextUpdate, time, said }) : said;
+}
+
+function statementOf(
+  basic: BasicOcspResponse,
+  { status, thisUpdate, nextUpdate }: SingleResponse,
+  signer: Certificate,
+  { issuer, trustedResponders, nonce }: OcspCheck,
+): OcspStatement {
   const evidence: OcspEvidence = {
-    responder: signed.responder,
+    responder: signer.subject.toString(),
     producedAt: basic.producedAt,
-    thisUpdate: single.thisUpdate,
-    nextUpdate: single.nextUpdate,
+    thisUpdate,
+    nextUpdate,
+    withNonce: nonce !== undefined && basic.nonce !== undefined,
   };
-  const { status } = single;
+  const known = [issuer, ...trustedResponders].some(({ der }) => sameBytes(der, signer.der));
+  const delegate = known || signer.extensions.ocspNoCheck ? {} : { delegate: signer };
   return status.kind === "revoked"
-    ? { status: "revoked", at: status.at, reasonCode: status.reason, evidence }
-    : { status: status.kind, evidence };
+    ? { status: "revoked", at: status.at, reasonCode: status.reason, evidence, ...delegate }
+    : { status: status.kind, evidence, ...delegate };
 }
 
 /** One line for a person. */
@@ -113,9 +140,11 @@ export function describeOcspProblem(problem: OcspProblem): string {
     case "Stale":
       return `the OCSP response was good until ${new Date(problem.nextUpdate).toISOString()}; it is ${new Date(problem.time).toISOString()}`;
     case "FromTheFuture":
-      return `the OCSP response says it is from ${new Date(problem.thisUpdate).toISOString()}; it is ${new Date(problem.time).toISOString()}: check the clock`;
+      return `the OCSP response says it is from ${new Date(problem.at).toISOString()}; it is ${new Date(problem.time).toISOString()}: check the clock`;
     case "NonceMismatch":
       return "the OCSP response carries another nonce than the request: it may be a replay";
+    case "NonceMissing":
+      return "the OCSP response lacks the nonce of the request, which is required: the responder signs in advance, or it is a replay";
   }
 }
 
@@ -130,15 +159,22 @@ function newestAbout(basic: BasicOcspResponse, { certificate, issuer }: OcspChec
     );
 }
 
-function checkFreshness(single: SingleResponse, { time, tolerance, maxAge }: OcspCheck): OcspProblem | undefined {
-  if (single.thisUpdate > time + tolerance) return { reason: "FromTheFuture", thisUpdate: single.thisUpdate, time };
-  const until = single.nextUpdate ?? single.thisUpdate + maxAge;
-  return time > until + tolerance ? { reason: "Stale", nextUpdate: until, time } : undefined;
+function checkTimes(
+  { producedAt }: BasicOcspResponse,
+  { thisUpdate, nextUpdate }: SingleResponse,
+  { time, tolerance }: OcspCheck,
+): OcspProblem | undefined {
+  const at = Math.max(producedAt, thisUpdate);
+  if (at > time + tolerance) return { reason: "FromTheFuture", at, time };
+  if (nextUpdate !== undefined && nextUpdate < thisUpdate)
+    return { reason: "Malformed", detail: "its nextUpdate is before its thisUpdate" };
+  return undefined;
 }
 
 function checkNonce({ nonce }: BasicOcspResponse, check: OcspCheck): OcspProblem | undefined {
-  const differs = check.nonce !== undefined && nonce !== undefined && !sameBytes(check.nonce, nonce);
-  return differs ? { reason: "NonceMismatch" } : undefined;
+  if (check.nonce === undefined) return undefined;
+  if (nonce === undefined) return check.nonceRequired === true ? { reason: "NonceMissing" } : undefined;
+  return sameBytes(check.nonce, nonce) ? undefined : { reason: "NonceMismatch" };
 }
 
 function checkCritical(basic: BasicOcspResponse, single: ReceivedResponse): OcspProblem | undefined {
@@ -161,14 +197,14 @@ function checkStrength(basic: BasicOcspResponse, { allowWeakAlgorithms }: OcspCh
  * The signer is the issuer itself, one trusted by configuration, or one the issuer delegated to (RFC 6960 4.2.2.2). A
  * name may fit several certificates, such as those of an old and a new key; the one whose key fits decides.
  */
-function checkSigner(basic: BasicOcspResponse, check: OcspCheck): { responder: string } | { problem: OcspProblem } {
+function checkSigner(basic: BasicOcspResponse, check: OcspCheck): { signer: Certificate } | { problem: OcspProblem } {
   let problem: OcspProblem | undefined;
   for (const candidate of [check.issuer, ...check.trustedResponders, ...basic.certificates]) {
     if (!isNamed(basic.responderId, candidate)) continue;
     const responder = candidate.subject.toString();
     const refused = mayAnswer(candidate, check);
     if (refused !== undefined) problem ??= { reason: "UntrustedResponder", responder, detail: refused };
-    else if (isSignedBy(basic, candidate)) return { responder };
+    else if (isSignedBy(basic, candidate)) return { signer: candidate };
     else problem = { reason: "BadSignature", responder };
   }
   const responder = idText(basic.responderId);

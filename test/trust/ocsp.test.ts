@@ -6,7 +6,7 @@ import type { Bytes } from "../../src/bytes/bytes.ts";
 import * as write from "../../src/der/writer.ts";
 import { checkOcspResponse, describeOcspProblem, type OcspCheck, type OcspProblem } from "../../src/trust/ocsp.ts";
 import { SignatureCache } from "../../src/trust/signatureCache.ts";
-import { extendedKeyUsage, extension, keyUsage } from "../../src/x509/build.ts";
+import { extendedKeyUsage, extension, keyUsage, ocspNoCheck } from "../../src/x509/build.ts";
 import {
   buildOcspError,
   buildOcspResponse,
@@ -78,7 +78,9 @@ test("a response signed by the CA itself or by its delegate is good, the respond
           producedAt: NOW - 3600_000,
           thisUpdate: NOW - 3600_000,
           nextUpdate: NOW + DAY,
+          withNonce: false,
         },
+        ...(by === ca ? {} : { delegate: by.certificate }),
       });
     }
   }
@@ -127,24 +129,48 @@ test("freshness is judged with the tolerance, and by age where there is no nextU
   const answer = (thisUpdate: number, nextUpdate: number | undefined) =>
     signedBy(delegate, { responses: [about(leaf, { thisUpdate, nextUpdate })] });
   assert.equal(check(answer(NOW - DAY, NOW - 300_000)).status, "good");
-  assert.deepEqual(problemOf(answer(NOW - DAY, NOW - 301_000)), {
-    reason: "Stale",
-    nextUpdate: NOW - 301_000,
-    time: NOW,
-  });
+  const stale = problemOf(answer(NOW - DAY, NOW - 301_000));
+  assert.ok(stale.reason === "Stale");
+  assert.deepEqual([stale.nextUpdate, stale.time, stale.said.status], [NOW - 301_000, NOW, "good"]);
   assert.equal(check(answer(NOW + 300_000, NOW + DAY)).status, "good");
   assert.deepEqual(problemOf(answer(NOW + 301_000, NOW + DAY)), {
     reason: "FromTheFuture",
-    thisUpdate: NOW + 301_000,
+    at: NOW + 301_000,
     time: NOW,
   });
+  const early = signedBy(delegate, { producedAt: NOW + 301_000 });
+  assert.deepEqual(problemOf(early), { reason: "FromTheFuture", at: NOW + 301_000, time: NOW });
+  assert.equal(problemOf(answer(NOW - 1000, NOW - 2000)).reason, "Malformed");
   assert.equal(check(answer(NOW - DAY, undefined)).status, "good");
   assert.equal(problemOf(answer(NOW - DAY - 301_000, undefined)).reason, "Stale");
 });
 
-test("another nonce than the one sent is a mismatch; a cached response without one is accepted", () => {
+test("what a response said before it went stale is told only if it was signed by somebody who may", () => {
+  const old = { nextUpdate: NOW - DAY, status: { kind: "revoked", at: NOW - 2 * DAY, reason: 4 } } as const;
+  const responses = [about(leaf, { thisUpdate: NOW - 2 * DAY, ...old })];
+  const stale = problemOf(signedBy(delegate, { responses }));
+  assert.ok(stale.reason === "Stale" && stale.said.status === "revoked");
+  assert.deepEqual([stale.said.at, stale.said.reasonCode], [NOW - 2 * DAY, 4]);
+  assert.equal(problemOf(signedBy(delegate, { responses, signer: other.signer })).reason, "BadSignature");
+});
+
+test("a delegate without nocheck is told, so that its own status can be checked; others need none (4.2.2.2.1)", () => {
+  const delegateOf = (by: Made, over: Partial<OcspCheck> = {}) => {
+    const verdict = check(signedBy(by), over);
+    assert.ok(verdict.status === "good");
+    return verdict.delegate;
+  };
+  assert.equal(delegateOf(delegate)?.fingerprint, delegate.certificate.fingerprint);
+  assert.equal(delegateOf(makeDelegate({ more: [ocspNoCheck()] })), undefined);
+  assert.equal(delegateOf(ca), undefined);
+  assert.equal(delegateOf(delegate, { trustedResponders: [delegate.certificate] }), undefined);
+});
+
+test("another nonce than the one sent is a mismatch; a cached response without one is accepted unless required", () => {
   const nonce = Buffer.alloc(16, 1);
-  assert.equal(check(signedBy(delegate, { nonce }), { nonce }).status, "good");
+  const fresh = check(signedBy(delegate, { nonce }), { nonce, nonceRequired: true });
+  assert.ok(fresh.status === "good" && fresh.evidence.withNonce);
+  assert.equal(problemOf(signedBy(delegate), { nonce, nonceRequired: true }).reason, "NonceMissing");
   assert.equal(problemOf(signedBy(delegate, { nonce: Buffer.alloc(16, 2) }), { nonce }).reason, "NonceMismatch");
   assert.equal(check(signedBy(delegate), { nonce }).status, "good");
   assert.equal(check(signedBy(delegate, { nonce })).status, "good");

@@ -1,0 +1,122 @@
+/** A CRL store in virtual time, on a network and a disk of its own. */
+import { type Bytes, copyOf } from "../../src/bytes/bytes.ts";
+import type { CrlDisk, Restored, StoredCrl } from "../../src/revocation/crlDisk.ts";
+import type { CrlLoad, CrlLoader } from "../../src/revocation/crlLoader.ts";
+import { type CrlSigner, loadCrl, loadedCrl } from "../../src/revocation/crlLoading.ts";
+import { REFRESH_SCHEDULE, type RefreshSchedule } from "../../src/revocation/crlRefresh.ts";
+import { CrlStore, type CrlStoreEvent } from "../../src/revocation/crlStore.ts";
+import type { Fetched, Fetcher, Validators } from "../../src/revocation/fetching.ts";
+import type { Random } from "../../src/sim/environment.ts";
+import { buildCrl, type NewCrl } from "../../src/x509/build.ts";
+import { DAY, type Made } from "../x509/made.ts";
+import { VirtualTime } from "./virtualTime.ts";
+
+/** Answers each address as told, after `delayMs`. */
+export class SimulatedNetwork implements Fetcher {
+  readonly #time: VirtualTime;
+  readonly contents = new Map<string, Bytes | Fetched>();
+  delayMs = 100;
+  /** Addresses in the order in which they were asked, and with what. */
+  readonly asked: { url: string; validators: Validators }[] = [];
+  atOnce = 0;
+  mostAtOnce = 0;
+
+  constructor(time: VirtualTime) {
+    this.#time = time;
+  }
+
+  async fetch(url: string, validators: Validators): Promise<Fetched> {
+    this.asked.push({ url, validators });
+    this.mostAtOnce = Math.max(this.mostAtOnce, ++this.atOnce);
+    await this.#time.delay(this.delayMs);
+    this.atOnce -= 1;
+    const content = this.contents.get(url) ?? { kind: "failed", problem: { reason: "BadStatus", status: 404 } };
+    if (!Buffer.isBuffer(content)) return content;
+    return { kind: "content", segments: [copyOf(content)], validators: {} };
+  }
+}
+
+/** Keeps copies, as a disk does. */
+export class SimulatedDisk implements CrlDisk {
+  readonly files = new Map<string, StoredCrl>();
+  full = false;
+
+  async read(url: string): Promise<Restored> {
+    const stored = this.files.get(url);
+    return stored === undefined ? { kind: "none" } : { kind: "stored", stored: { ...stored, der: copyOf(stored.der) } };
+  }
+
+  async write(url: string, stored: StoredCrl): Promise<void> {
+    if (this.full) throw new Error("no space left on device");
+    this.files.set(url, { ...stored, der: copyOf(stored.der) });
+  }
+}
+
+/** Loads on the spot. */
+export class InlineLoader implements CrlLoader {
+  readonly #random: Random;
+
+  constructor(random: Random) {
+    this.#random = random;
+  }
+
+  async load(segments: readonly Bytes[], signers: readonly CrlSigner[]): Promise<CrlLoad> {
+    const outcome = loadCrl(segments, signers, this.#random);
+    return outcome.ok ? { ok: true, loaded: loadedCrl(outcome) } : outcome;
+  }
+}
+
+export class StoreWorld {
+  readonly time: VirtualTime;
+  readonly network: SimulatedNetwork;
+  readonly disk = new SimulatedDisk();
+  readonly schedule: RefreshSchedule;
+  readonly events: CrlStoreEvent[] = [];
+  store: CrlStore;
+
+  constructor(seed: number | string, schedule: Partial<RefreshSchedule> = {}) {
+    this.time = new VirtualTime(seed);
+    this.network = new SimulatedNetwork(this.time);
+    this.schedule = { ...REFRESH_SCHEDULE, ...schedule };
+    this.store = this.#open();
+  }
+
+  get now(): number {
+    return this.time.world.now();
+  }
+
+  /** The program ends and begins anew; network and disk stay. */
+  restart(): void {
+    this.store[Symbol.dispose]();
+    this.store = this.#open();
+  }
+
+  #open(): CrlStore {
+    const { world, timers } = this.time;
+    const store = new CrlStore({
+      clock: world,
+      random: world.random,
+      timers,
+      fetcher: this.network,
+      disk: this.disk,
+      loader: new InlineLoader(world.random),
+      schedule: this.schedule,
+    });
+    store.subscribe((event) => this.events.push(event));
+    return store;
+  }
+}
+
+/** A CRL of `ca` as of `now`, with these serial numbers on it. */
+export function crlAt(ca: Made, now: number, serials: readonly Bytes[], over: Partial<NewCrl> = {}): Bytes {
+  return buildCrl({
+    issuer: ca.certificate.subject,
+    thisUpdate: now,
+    nextUpdate: now + DAY,
+    number: 1,
+    entries: serials.map((serial) => ({ serial, revokedAt: now - 3600_000, reason: 1 })),
+    authorityKeyId: ca.certificate.extensions.subjectKeyId!,
+    signer: ca.signer,
+    ...over,
+  });
+}

@@ -10,10 +10,10 @@ import {
   extension,
   keyIdOf,
   keyUsage,
-  type RevokedEntry,
   signed,
   subjectAltName,
 } from "../../../src/x509/build.ts";
+import type { RevokedEntry } from "../../../src/x509/crlEntries.ts";
 import { buildOcspResponse, type CertStatus, certIdOf } from "../../../src/x509/ocsp.ts";
 import { Oid } from "../../../src/x509/oids.ts";
 import { DAY, KEY_MAKERS, make, NOW, withBadSignature } from "../../x509/made.ts";

@@ -4,7 +4,7 @@
  * A device that comes back gets the address it had, as long as nobody else needed it. While a newer IKE SA of the same
  * device takes over from an older one (A.1-9), both hold the same address.
  */
-import type { Bytes } from "../bytes/bytes.ts";
+import { type Bytes, copyOf } from "../bytes/bytes.ts";
 import { type Cidr, cidrRange, netmask } from "../bytes/ip.ts";
 import type { TrafficSelector } from "../esp/selector.ts";
 import type { ConfigAttribute } from "../ike/codec/message.ts";
@@ -134,14 +134,12 @@ export class AddressPool {
       return [
         { type, value: lease.address },
         // A netmask means that the block is reached directly (RFC 7296 3.15.1); here everything goes through us.
-        ...(wants(CfgAttribute.INTERNAL_IP4_NETMASK)
-          ? [{ type: CfgAttribute.INTERNAL_IP4_NETMASK, value: netmask(32) }]
-          : []),
+        ...(wants(CfgAttribute.INTERNAL_IP4_NETMASK) ? [HOST_NETMASK] : []),
         ...(wants(CfgAttribute.INTERNAL_IP4_DNS) ? servers(CfgAttribute.INTERNAL_IP4_DNS, dns, 4) : []),
       ];
     }
     return [
-      { type, value: Buffer.concat([lease.address, Buffer.from([128])]) },
+      { type, value: copyOf(Buffer.concat([lease.address, Buffer.from([128])])) },
       ...(wants(CfgAttribute.INTERNAL_IP6_DNS) ? servers(CfgAttribute.INTERNAL_IP6_DNS, dns, 16) : []),
     ];
   }
@@ -208,7 +206,8 @@ class Block {
   }
 
   addressAt(index: number): Bytes {
-    const address = Buffer.from(this.#start);
+    // Not from Node's shared pool, of which one address would keep 64 kB alive as long as a device is attached.
+    const address = copyOf(this.#start);
     for (let at = address.length - 1, carry = index; carry > 0 && at >= 0; at--) {
       const sum = address[at]! + (carry % 256);
       address[at] = sum & 0xff;
@@ -222,6 +221,8 @@ const FAMILIES = [
   [CfgAttribute.INTERNAL_IP4_ADDRESS, 4],
   [CfgAttribute.INTERNAL_IP6_ADDRESS, 16],
 ] as const;
+
+const HOST_NETMASK: ConfigAttribute = { type: CfgAttribute.INTERNAL_IP4_NETMASK, value: netmask(32) };
 
 /** Of an IPv6 block, no more addresses than this many bits count are ever used. */
 const MAX_HOST_BITS = 30;

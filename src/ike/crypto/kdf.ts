@@ -1,6 +1,6 @@
 /** Keys of IKE SAs and CHILD SAs (RFC 7296 2.14, 2.17, 2.18). */
 import { createSecretKey, type KeyObject } from "node:crypto";
-import type { Bytes } from "../../bytes/bytes.ts";
+import { type Bytes, copyOf } from "../../bytes/bytes.ts";
 import type { EspEncryption, EspIntegrity, EspSuite } from "../../esp/dataPlane.ts";
 import { spiToBytes } from "../codec/header.ts";
 import type { IkeSpi } from "../codec/message.ts";
@@ -52,7 +52,8 @@ export function deriveIkeKeys(suite: IkeSuite, inputs: IkeKeyInputs): IkeKeys {
   const p = prfLength(suite.prf);
   const a = integKeyLength(suite.integ);
   const e = encrKeyLength(suite.encr);
-  const material = prfPlus(suite.prf, skeyseed, seed, 3 * p + 2 * a + 2 * e);
+  // A copy of its own: a piece of Node's shared pool would keep kilobytes alive for as long as the IKE SA stands.
+  const material = copyOf(prfPlus(suite.prf, skeyseed, seed, 3 * p + 2 * a + 2 * e));
   let at = 0;
   const take = (length: number) => {
     at += length;

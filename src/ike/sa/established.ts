@@ -10,6 +10,7 @@ export function becomeEstablished(
 ): void {
   sa.state = { kind: "Established", peer, evidence: verified.evidence, assigned };
   sa.timers.delete("halfOpen");
+  sa.forgetAuthentication();
   armLifetime(sa);
   sa.host.emit({
     kind: "event",

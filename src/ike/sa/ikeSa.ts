@@ -4,7 +4,7 @@
  * What the exchanges mean stands beside this file (initiator, responder, child, rekey, informational); this one knows
  * how a message gets onto the wire, is repeated, answered once and remembered (RFC 7296 2.1-2.3).
  */
-import type { Bytes } from "../../bytes/bytes.ts";
+import { type Bytes, copyOf, EMPTY } from "../../bytes/bytes.ts";
 import type { ChildSaId, EspSpi, UdpAddress } from "../../esp/dataPlane.ts";
 import type { Clock, Random } from "../../sim/environment.ts";
 import { describePayload } from "../codec/describe.ts";
@@ -209,7 +209,8 @@ export class IkeSa {
     if (answering === undefined) throw new Error("no request to answer: the exchange's state machine is at fault");
     const header = this.#header(answering.exchangeType, answering.messageId, true);
     const packets = this.#pack(header, payloads);
-    this.#lastResponse = { messageId: answering.messageId, packets };
+    // Copies of their own: a piece of Node's shared pool would keep kilobytes more alive until the next request.
+    this.#lastResponse = { messageId: answering.messageId, packets: packets.map(copyOf) };
     this.#expectedRequestId = answering.messageId + 1;
     this.answering = undefined;
     this.#transmit(packets);
@@ -242,6 +243,14 @@ export class IkeSa {
         event: { kind: "keys", initiatorSpi: this.initiatorSpi, responderSpi: this.responderSpi, suite, keys },
       });
     }
+  }
+
+  /** Forgets what only authentication needed: SK_p*, raw copies of the other keys, the CAs that the peer named. */
+  forgetAuthentication(): void {
+    const { keys } = this;
+    if (keys !== undefined) this.keys = { ...keys, ai: EMPTY, ar: EMPTY, ei: EMPTY, er: EMPTY, pi: EMPTY, pr: EMPTY };
+    this.peerCas = [];
+    this.peerAsksOcsp = undefined;
   }
 
   arm(timer: TimerKind, delay: number): void {

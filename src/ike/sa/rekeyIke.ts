@@ -193,6 +193,7 @@ function makeSuccessor(sa: IkeSa, state: Established, init: SuccessorInit): IkeS
     previous: { prf: sa.suite!.prf, d: sa.keys!.d },
   });
   successor.useKeys(init.suite, keys);
+  successor.forgetAuthentication();
   return successor;
 }
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { generateKeyPairSync, type KeyObject, sign } from "node:crypto";
+import { createPublicKey, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import { test } from "node:test";
 import fc from "fast-check";
 import {
@@ -82,6 +82,42 @@ test("RSASSA-PSS is used where asked for or where the key is of that kind, and v
     verifyAuth(rsaPss.publicKey, byKind.method, byKind.data, OCTETS, [hash]);
     assert.equal(asked.data[0], 67);
   }
+});
+
+test("an RSASSA-PSS key that is bound to a hash signs and verifies with that one only", () => {
+  const bound = generateKeyPairSync("rsa-pss", {
+    modulusLength: 2048,
+    hashAlgorithm: "sha384",
+    mgf1HashAlgorithm: "sha384",
+  });
+  const signed = signAuth(bound.privateKey, OCTETS, SHA2);
+  verifyAuth(bound.publicKey, signed.method, signed.data, OCTETS, [SHA2_384]);
+  for (const other of [SHA2_256, SHA2_512]) {
+    refused("HashNotAccepted", () => signAuth(bound.privateKey, OCTETS, [other]));
+    const { method, data } = signAuth(rsa.privateKey, OCTETS, [other], { pss: true });
+    refused("KeyMismatch", () => verifyAuth(bound.publicKey, method, data, OCTETS, SHA2));
+  }
+  const otherMask = generateKeyPairSync("rsa-pss", {
+    modulusLength: 2048,
+    hashAlgorithm: "sha256",
+    mgf1HashAlgorithm: "sha384",
+  });
+  refused("HashNotAccepted", () => signAuth(otherMask.privateKey, OCTETS, SHA2));
+});
+
+test("an RSASSA-PSS key that is bound to a longer salt than the hash has is refused as such", () => {
+  const { publicKey } = generateKeyPairSync("rsa-pss", {
+    modulusLength: 2048,
+    hashAlgorithm: "sha256",
+    mgf1HashAlgorithm: "sha256",
+  });
+  const spki = publicKey.export({ format: "der", type: "spki" });
+  const saltLength = spki.indexOf("a203020120", 0, "hex") + 4;
+  assert.equal(spki[saltLength], 32);
+  spki[saltLength] = 33;
+  const key = createPublicKey({ key: spki, format: "der", type: "spki" });
+  const { method, data } = signAuth(rsa.privateKey, OCTETS, [SHA2_256], { pss: true });
+  refused("KeyMismatch", () => verifyAuth(key, method, data, OCTETS, SHA2));
 });
 
 test("the algorithm identifiers are those of RFC 7427 appendix A", () => {

@@ -87,6 +87,12 @@ describe("a TrE folder with what the PKI issued", () => {
     assert.equal((await tre.identity()).idData.toString(), DEVICE);
   });
 
+  test("may have a path of four (7.2.4-1)", async () => {
+    const directory = folder();
+    pki.writeFiles(pki.issue({ profile: "henb", dns: [DEVICE], extraCas: 2 }), join(directory, "identity"));
+    assert.equal((await open(directory).certificates()).length, 4);
+  });
+
   test("may hold several roots, in several files or one, and takes *.pem only", async () => {
     const directory = folder();
     writeFileSync(join(directory, "roots", "README"), "not a certificate");

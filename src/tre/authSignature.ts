@@ -93,7 +93,9 @@ function signDigital(
   pss: boolean,
 ): { method: number; data: Bytes } {
   const kind = key.asymmetricKeyType === "ec" ? "ec" : key.asymmetricKeyType === "rsa-pss" || pss ? "rsa-pss" : "rsa";
-  const candidates = ALGORITHMS.filter((algorithm) => algorithm.kind === kind && peerHashes.includes(algorithm.hash));
+  const candidates = ALGORITHMS.filter(
+    (algorithm) => algorithm.kind === kind && peerHashes.includes(algorithm.hash) && allows(key, algorithm),
+  );
   const preferred = kind === "ec" ? ecdsaMethodOf(key).ikeHash : HashAlgorithm.SHA2_256;
   const chosen = candidates.find((algorithm) => algorithm.hash === preferred) ?? candidates[0];
   if (chosen === undefined)
@@ -131,7 +133,19 @@ function verifyDigital(publicKey: KeyObject, data: Bytes, octets: Bytes, accepte
       "KeyMismatch",
       `AUTH is signed with ${algorithm.kind}, the certificate's key is ${expected}`,
     );
+  if (!allows(publicKey, algorithm))
+    throw new AuthSignatureError(
+      "KeyMismatch",
+      `AUTH is signed with RSASSA-PSS and ${algorithm.digest}, which the certificate's key does not allow`,
+    );
   require(verify(algorithm.digest, octets, keyInput(publicKey, algorithm), data.subarray(1 + length)));
+}
+
+/** An RSASSA-PSS key may be bound to a hash, its mask's hash and a least salt length (RFC 4055 1.2, 3.3). */
+function allows(key: KeyObject, { digest }: Algorithm): boolean {
+  const { hashAlgorithm, mgf1HashAlgorithm, saltLength } = key.asymmetricKeyDetails ?? {};
+  if (hashAlgorithm === undefined) return true;
+  return hashAlgorithm === digest && mgf1HashAlgorithm === digest && (saltLength ?? 0) <= SALT_LENGTH[digest]!;
 }
 
 /** RFC 7296 3.8 leaves the hash of method 1 open and says SHA-1 by default; the larger ones are seen as well. */
@@ -170,6 +184,9 @@ const ECDSA = new Map([
   ["secp521r1", { method: AuthMethod.ECDSA_521, hash: "sha512", ikeHash: HashAlgorithm.SHA2_512 }],
 ]);
 
+/** Octets of an RSASSA-PSS salt: as many as the hash has (RFC 7427 A.4). */
+const SALT_LENGTH: Record<string, number> = { sha256: 32, sha384: 48, sha512: 64 };
+
 /** RFC 7427 A: PKCS#1 1.5 with NULL parameters, ECDSA without, RSASSA-PSS with explicit hash, MGF1 and salt length. */
 const ALGORITHMS: readonly Algorithm[] = [
   rsa("0b", HashAlgorithm.SHA2_256, "sha256"),
@@ -178,9 +195,9 @@ const ALGORITHMS: readonly Algorithm[] = [
   ecdsa("02", HashAlgorithm.SHA2_256, "sha256"),
   ecdsa("03", HashAlgorithm.SHA2_384, "sha384"),
   ecdsa("04", HashAlgorithm.SHA2_512, "sha512"),
-  rsaPss("01", 32, HashAlgorithm.SHA2_256, "sha256"),
-  rsaPss("02", 48, HashAlgorithm.SHA2_384, "sha384"),
-  rsaPss("03", 64, HashAlgorithm.SHA2_512, "sha512"),
+  rsaPss("01", HashAlgorithm.SHA2_256, "sha256"),
+  rsaPss("02", HashAlgorithm.SHA2_384, "sha384"),
+  rsaPss("03", HashAlgorithm.SHA2_512, "sha512"),
   { der: Buffer.from("300d06092a864886f70d0101050500", "hex"), hash: HashAlgorithm.SHA1, digest: "sha1", kind: "rsa" },
   { der: Buffer.from("300906072a8648ce3d0401", "hex"), hash: HashAlgorithm.SHA1, digest: "sha1", kind: "ec" },
 ];
@@ -193,7 +210,8 @@ function ecdsa(last: string, hash: number, digest: string): Algorithm {
   return { der: Buffer.from(`300a06082a8648ce3d0403${last}`, "hex"), hash, digest, kind: "ec" };
 }
 
-function rsaPss(last: string, salt: number, hash: number, digest: string): Algorithm {
+function rsaPss(last: string, hash: number, digest: string): Algorithm {
+  const salt = SALT_LENGTH[digest]!;
   const sha = `300d06096086480165030402${last}0500`;
   const der = `304106092a864886f70d01010a3034a00f${sha}a11c301a06092a864886f70d010108${sha}a2030201${salt.toString(16).padStart(2, "0")}`;
   return { der: Buffer.from(der, "hex"), hash, digest, kind: "rsa-pss" };

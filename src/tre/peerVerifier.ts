@@ -7,12 +7,12 @@ import type { Bytes } from "../bytes/bytes.ts";
 import { DecodeError } from "../bytes/reader.ts";
 import type { Clock, Milliseconds } from "../sim/environment.ts";
 import { checkOcspResponse, describeOcspProblem, type OcspVerdict } from "../trust/ocsp.ts";
-import { describePathRefusal, validatePath } from "../trust/path.ts";
+import { describePathRefusal, type PathRefusal, validatePath } from "../trust/path.ts";
 import { checkServerName, hasAddress, hasDns } from "../trust/serverName.ts";
 import type { SignatureCache } from "../trust/signatureCache.ts";
 import { type Certificate, parseCertificate } from "../x509/certificate.ts";
 import { namesOf } from "../x509/extensions.ts";
-import { AuthSignatureError, verifyAuth } from "./authSignature.ts";
+import { type AuthProblem, AuthSignatureError, verifyAuth } from "./authSignature.ts";
 import { IdType, identityText } from "./identity.ts";
 import type { PeerCredentials, PeerRefusal } from "./trustedEnvironment.ts";
 
@@ -35,6 +35,31 @@ export interface VerifierPolicy {
   signatureCache?: SignatureCache;
 }
 
+/** Every reason for which credentials are refused. */
+export type CredentialsProblem =
+  | PathRefusal["reason"]
+  | "NoCertificate"
+  | "MalformedCertificate"
+  /** OpenSSL can make no key of the end entity's SubjectPublicKeyInfo. */
+  | "UnreadableKey"
+  /** The AUTH payload: does not verify, is of a method or hash that is not accepted, does not fit the key, is no AUTH. */
+  | "WrongAuth"
+  | "UnsupportedMethod"
+  | "HashNotAccepted"
+  | "KeyMismatch"
+  | "MalformedAuth"
+  /** IDi or IDr does not stand in the certificate (TS 33.320 7.2.5.2.1-2). */
+  | "IdentityMismatch"
+  /** The certificate is not for the name or address connected to (TS 33.320 7.2.2-4). */
+  | "NameMismatch"
+  | "NoValidOcspResponse"
+  | "CertificateRevoked"
+  | "CertificateUnknown";
+
+export interface CredentialsRefusal extends PeerRefusal {
+  reason: CredentialsProblem;
+}
+
 /** A peer whose path, signature, identity and in-band status hold; `path` ends with the root. */
 export interface VerifiedCredentials {
   path: readonly Certificate[];
@@ -44,8 +69,9 @@ export interface VerifiedCredentials {
 
 export type CredentialsVerdict =
   | { valid: true; verified: VerifiedCredentials }
-  | { valid: false; refusal: PeerRefusal };
+  | { valid: false; refusal: CredentialsRefusal };
 
+/** The verdict by `policy`; never throws for what a peer sends. */
 export function verifyCredentials(credentials: PeerCredentials, policy: VerifierPolicy): CredentialsVerdict {
   let certificates: Certificate[];
   try {
@@ -97,7 +123,7 @@ function checkSignature(
     return undefined;
   } catch (error) {
     if (!(error instanceof AuthSignatureError)) throw error;
-    return refuse(error.reason === "BadSignature" ? "WrongAuth" : error.reason, error.message);
+    return refuse(AUTH_PROBLEMS[error.reason], error.message);
   }
 }
 
@@ -130,8 +156,9 @@ function certifies(leaf: Certificate, idType: number, idData: Bytes): boolean {
     case IdType.FQDN:
       return hasDns(leaf, idData.toString("latin1"));
     case IdType.IPV4_ADDR:
+      return idData.length === 4 && hasAddress(leaf, idData);
     case IdType.IPV6_ADDR:
-      return hasAddress(leaf, idData);
+      return idData.length === 16 && hasAddress(leaf, idData);
     default:
       return false;
   }
@@ -174,7 +201,10 @@ function checkInBand(
   return "in-band good";
 }
 
-/** The best verdict that any of the responses gives: a bad one for another certificate does not spoil a good one. */
+/**
+ * The newest verdict that any of the responses gives: one that is worth nothing does not spoil the others, and a good one
+ * from before does not hide that the certificate was revoked since.
+ */
 function statusOf(
   certificate: Certificate,
   issuer: Certificate,
@@ -182,6 +212,7 @@ function statusOf(
   policy: VerifierPolicy,
   time: Milliseconds,
 ): OcspVerdict | undefined {
+  let newest: Answer | undefined;
   let invalid: OcspVerdict | undefined;
   for (const response of responses) {
     const verdict = checkOcspResponse({
@@ -193,13 +224,37 @@ function statusOf(
       maxAge: policy.ocspMaxAge,
       trustedResponders: policy.trustedResponders,
       allowWeakAlgorithms: policy.allowWeakAlgorithms,
+      ...(policy.signatureCache === undefined ? {} : { signatureCache: policy.signatureCache }),
     });
-    if (verdict.status !== "invalid") return verdict;
-    if (invalid === undefined || verdict.problem.reason !== "OtherCertificate") invalid = verdict;
+    if (verdict.status === "invalid") {
+      if (invalid === undefined || verdict.problem.reason !== "OtherCertificate") invalid = verdict;
+    } else {
+      if (newest === undefined || supersedes(verdict, newest)) newest = verdict;
+    }
   }
-  return invalid;
+  return newest ?? invalid;
 }
 
-function refuse(reason: string, message: string, evidence?: Record<string, unknown>): CredentialsVerdict {
+/** Of two of the same time the one that is not good. */
+function supersedes(answer: Answer, other: Answer): boolean {
+  const later = answer.evidence.thisUpdate - other.evidence.thisUpdate;
+  return later > 0 || (later === 0 && other.status === "good");
+}
+
+type Answer = Exclude<OcspVerdict, { status: "invalid" }>;
+
+function refuse(
+  reason: CredentialsProblem,
+  message: string,
+  evidence?: Record<string, unknown>,
+): { valid: false; refusal: CredentialsRefusal } {
   return { valid: false, refusal: { reason, message, ...(evidence === undefined ? {} : { evidence }) } };
 }
+
+const AUTH_PROBLEMS: Record<AuthProblem, CredentialsProblem> = {
+  UnsupportedMethod: "UnsupportedMethod",
+  HashNotAccepted: "HashNotAccepted",
+  KeyMismatch: "KeyMismatch",
+  Malformed: "MalformedAuth",
+  BadSignature: "WrongAuth",
+};

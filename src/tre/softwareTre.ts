@@ -5,9 +5,10 @@
  * DIR/manifest.json with DIR/manifest.pub.pem.
  */
 import { createHash, createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { join, resolve, sep } from "node:path";
-import type { Bytes } from "../bytes/bytes.ts";
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { type Bytes, copyOf } from "../bytes/bytes.ts";
+import { DecodeError } from "../bytes/reader.ts";
 import type { Random } from "../sim/environment.ts";
 import { systemEnvironment } from "../sim/system.ts";
 import { type Certificate, parseCertificate } from "../x509/certificate.ts";
@@ -39,6 +40,7 @@ export class SoftwareTre implements TrustedEnvironment {
   readonly #filesRoot: string;
   readonly #chain: readonly Certificate[];
   readonly #key: KeyObject;
+  readonly #fqdn: string;
   readonly #policy: VerifierPolicy;
   readonly #random: Random;
   #measured: Omit<IntegrityStatement, "nonce"> | undefined;
@@ -48,47 +50,49 @@ export class SoftwareTre implements TrustedEnvironment {
     this.#random = random;
     this.#directory = directory;
     this.#filesRoot = filesRoot;
-    this.#chain = readCertificates(join(directory, "identity.chain.pem"));
-    this.#key = createPrivateKey(readText(join(directory, "identity.key.pem")));
-    const folder = join(directory, "roots");
-    const roots = listDirectory(folder).flatMap((file) => readCertificates(join(folder, file)));
-    if (roots.length === 0)
-      throw new TreError(`${folder} holds no root certificate: without one no gateway can be trusted`);
-    // TS 33.320 7.2.3-1 and -2: four, sent or received.
+    const chainFile = join(directory, "identity.chain.pem");
+    this.#chain = readCertificates(chainFile, "the device's certificate, then the CAs above it without the root");
+    // TS 33.320 7.2.4-1: a device never sends more than four.
     if (this.#chain.length > MAX_PATH)
+      throw new TreError(`${chainFile} holds ${this.#chain.length} certificates, at most ${MAX_PATH} may be sent`);
+    const leaf = this.#chain[0]!;
+    this.#fqdn = fqdnOf(leaf, chainFile);
+    this.#key = readPrivateKey(join(directory, "identity.key.pem"), leaf, chainFile);
+    const folder = join(directory, "roots");
+    const roots = listPemFiles(folder).flatMap((file) => readCertificates(join(folder, file), WHAT_ROOTS_ARE));
+    if (roots.length === 0)
       throw new TreError(
-        `identity.chain.pem holds ${this.#chain.length} certificates, at most ${MAX_PATH} may be sent`,
+        `${folder} holds no *.pem: put there ${WHAT_ROOTS_ARE}; without one no gateway can be trusted`,
       );
+    // TS 33.320 7.2.3-2: four received.
     this.#policy = { ...policy, roots, checkServerName: true, maxPath: MAX_PATH };
   }
 
   async verifyIntegrity(): Promise<Integrity> {
-    const manifest = join(this.#directory, "manifest.json");
-    if (!existsSync(manifest)) return { intact: false, problems: ["the TrE holds no manifest"] };
-    const key = createPublicKey(readText(join(this.#directory, "manifest.pub.pem")));
-    const root = resolve(this.#filesRoot);
-    const text = readText(manifest);
-    const integrity = checkManifest(text, key, (path) => {
-      const file = resolve(root, path);
-      return file.startsWith(root + sep) && existsSync(file) ? readFileSync(file) : undefined;
-    });
-    this.#measured = {
-      intact: integrity.intact,
-      measuredAt: this.#policy.clock.now(),
-      manifestDigest: createHash("sha256").update(text).digest(),
-    };
-    return integrity;
+    try {
+      const manifest = readText(join(this.#directory, "manifest.json"), "the manifest that the manufacturer signed");
+      const key = readPublicKey(join(this.#directory, "manifest.pub.pem"));
+      const integrity = checkManifest(manifest, key, (path) => readMeasured(join(this.#filesRoot, path)));
+      this.#measured = {
+        intact: integrity.intact,
+        measuredAt: this.#policy.clock.now(),
+        manifestDigest: createHash("sha256").update(manifest).digest(),
+      };
+      return integrity;
+    } catch (error) {
+      if (!(error instanceof TreError)) throw error;
+      // What cannot be checked is not intact (TS 33.320 A.1-1).
+      return { intact: false, problems: [error.message] };
+    }
   }
 
   async identity(): Promise<{ idType: number; idData: Bytes; fqdn: string }> {
-    const fqdn = this.#chain[0]?.extensions.subjectAltName?.dns[0];
-    if (fqdn === undefined)
-      throw new TreError("the device certificate names no FQDN in subjectAltName (TS 33.320 7.2.5.2.1)");
-    return { ...fqdnIdentity(fqdn), fqdn };
+    return { ...fqdnIdentity(this.#fqdn), fqdn: this.#fqdn };
   }
 
   async certificates(): Promise<readonly Bytes[]> {
-    return this.#chain.map((certificate) => certificate.der);
+    // Copies: nobody outside can change what stands in here (TS 33.320 7.2.2-9).
+    return this.#chain.map((certificate) => copyOf(certificate.der));
   }
 
   async rootKeyHashes(): Promise<readonly Bytes[]> {
@@ -117,28 +121,85 @@ export class SoftwareTre implements TrustedEnvironment {
   }
 }
 
-function readCertificates(file: string): Certificate[] {
-  const ders = fromPem(readText(file), "CERTIFICATE");
-  if (ders.length === 0) throw new TreError(`${file} holds no PEM certificate`);
-  return ders.map((der) => parseCertificate(der));
+function readCertificates(file: string, what: string): Certificate[] {
+  const ders = fromPem(readText(file, what), "CERTIFICATE");
+  if (ders.length === 0) throw new TreError(`${file} holds no PEM certificate: put there ${what}`);
+  try {
+    return ders.map((der) => parseCertificate(der));
+  } catch (error) {
+    if (!(error instanceof DecodeError)) throw error;
+    throw new TreError(`${file} holds a certificate that cannot be read (${error.message}): put there ${what}`);
+  }
 }
 
-function readText(file: string): string {
+/** The permanent identity (TS 33.320 5.2-5, 7.2.5.2.1-2). */
+function fqdnOf(leaf: Certificate, chainFile: string): string {
+  const fqdn = leaf.extensions.subjectAltName?.dns[0];
+  if (fqdn === undefined)
+    throw new TreError(
+      `the first certificate in ${chainFile}, of "${leaf.subject}", has no FQDN in subjectAltName (TS 33.320 7.2.5.2.1): have the device's certificate issued with its identity, and put it first`,
+    );
+  return fqdn;
+}
+
+function readPrivateKey(file: string, leaf: Certificate, chainFile: string): KeyObject {
+  const pem = readText(file, "the device's private key");
+  let key: KeyObject;
+  let publicKey: KeyObject;
+  try {
+    key = createPrivateKey(pem);
+    publicKey = createPublicKey(key);
+  } catch {
+    // Not a word of what OpenSSL says: it may be about what the file holds.
+    throw new TreError(`${file} holds no private key that can be read: write it as PEM, PKCS #8 without a passphrase`);
+  }
+  if (leaf.publicKey?.equals(publicKey) !== true)
+    throw new TreError(
+      `${file} is not the key of the first certificate in ${chainFile}, of "${leaf.subject}": put the two there that belong together`,
+    );
+  return key;
+}
+
+function readPublicKey(file: string): KeyObject {
+  const what = "the public key that the manufacturer signs manifests with";
+  const pem = readText(file, what);
+  try {
+    return createPublicKey(pem);
+  } catch {
+    throw new TreError(`${file} holds no public key that can be read: put there ${what}, as PEM`);
+  }
+}
+
+function readText(file: string, what: string): string {
   try {
     return readFileSync(file, "utf8");
   } catch (error) {
-    throw new TreError(`${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+    throw new TreError(`${file} cannot be read (${codeOf(error)}): put there ${what}`);
   }
 }
 
-function listDirectory(folder: string): string[] {
+function listPemFiles(folder: string): string[] {
   try {
     return readdirSync(folder).filter((name) => name.endsWith(".pem"));
-  } catch {
-    throw new TreError(`${folder} cannot be read; it holds the trusted roots as *.pem`);
+  } catch (error) {
+    throw new TreError(`${folder} cannot be read (${codeOf(error)}): make it, and put there ${WHAT_ROOTS_ARE}`);
   }
+}
+
+/** A regular file's octets: reading a pipe or a device might never end. */
+function readMeasured(file: string): Bytes | undefined {
+  try {
+    return statSync(file).isFile() ? readFileSync(file) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : String(error);
 }
 
 const MAX_PATH = 4;
 /** Octets. */
 const INTEGRITY_NONCE = 16;
+const WHAT_ROOTS_ARE = "the certificates of the root CAs trusted for gateways as *.pem";

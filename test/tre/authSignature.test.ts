@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { generateKeyPairSync, type KeyObject, sign } from "node:crypto";
+import { createPublicKey, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import { test } from "node:test";
 import fc from "fast-check";
 import {
@@ -84,6 +84,42 @@ test("RSASSA-PSS is used where asked for or where the key is of that kind, and v
   }
 });
 
+test("an RSASSA-PSS key that is bound to a hash signs and verifies with that one only", () => {
+  const bound = generateKeyPairSync("rsa-pss", {
+    modulusLength: 2048,
+    hashAlgorithm: "sha384",
+    mgf1HashAlgorithm: "sha384",
+  });
+  const signed = signAuth(bound.privateKey, OCTETS, SHA2);
+  verifyAuth(bound.publicKey, signed.method, signed.data, OCTETS, [SHA2_384]);
+  for (const other of [SHA2_256, SHA2_512]) {
+    refused("HashNotAccepted", () => signAuth(bound.privateKey, OCTETS, [other]));
+    const { method, data } = signAuth(rsa.privateKey, OCTETS, [other], { pss: true });
+    refused("KeyMismatch", () => verifyAuth(bound.publicKey, method, data, OCTETS, SHA2));
+  }
+  const otherMask = generateKeyPairSync("rsa-pss", {
+    modulusLength: 2048,
+    hashAlgorithm: "sha256",
+    mgf1HashAlgorithm: "sha384",
+  });
+  refused("HashNotAccepted", () => signAuth(otherMask.privateKey, OCTETS, SHA2));
+});
+
+test("an RSASSA-PSS key that is bound to a longer salt than the hash has is refused as such", () => {
+  const { publicKey } = generateKeyPairSync("rsa-pss", {
+    modulusLength: 2048,
+    hashAlgorithm: "sha256",
+    mgf1HashAlgorithm: "sha256",
+  });
+  const spki = publicKey.export({ format: "der", type: "spki" });
+  const saltLength = spki.indexOf("a203020120", 0, "hex") + 4;
+  assert.equal(spki[saltLength], 32);
+  spki[saltLength] = 33;
+  const key = createPublicKey({ key: spki, format: "der", type: "spki" });
+  const { method, data } = signAuth(rsa.privateKey, OCTETS, [SHA2_256], { pss: true });
+  refused("KeyMismatch", () => verifyAuth(key, method, data, OCTETS, SHA2));
+});
+
 test("the algorithm identifiers are those of RFC 7427 appendix A", () => {
   const identifier = (key: KeyObject, hash: number, pss = false) => {
     const { data } = signAuth(key, OCTETS, [hash], { pss });
@@ -100,6 +136,28 @@ test("the algorithm identifiers are those of RFC 7427 appendix A", () => {
     "304106092a864886f70d01010a3034a00f300d06096086480165030402010500" +
       "a11c301a06092a864886f70d010108300d06096086480165030402010500a203020120",
   );
+});
+
+test("RSASSA-PSS identifiers carry the hash, its mask and a salt of the hash's length", () => {
+  for (const [hash, last, salt] of [
+    [SHA2_384, "02", "30"],
+    [SHA2_512, "03", "40"],
+  ] as const) {
+    const { data } = signAuth(rsa.privateKey, OCTETS, [hash], { pss: true });
+    const sha = `300d06096086480165030402${last}0500`;
+    assert.equal(
+      data.subarray(0, 68).toString("hex"),
+      `43304106092a864886f70d01010a3034a00f${sha}a11c301a06092a864886f70d010108${sha}a2030201${salt}`,
+    );
+  }
+});
+
+test("methods and hashes have the numbers that IANA gave them", () => {
+  assert.deepEqual(
+    { ...AuthMethod },
+    { RSA: 1, SHARED_KEY: 2, ECDSA_256: 9, ECDSA_384: 10, ECDSA_521: 11, NULL: 13, DIGITAL_SIGNATURE: 14 },
+  );
+  assert.deepEqual({ ...HashAlgorithm }, { SHA1: 1, SHA2_256: 2, SHA2_384: 3, SHA2_512: 4 });
 });
 
 test("method RSA verifies with SHA-1, which RFC 7296 3.8 names, and with the larger hashes", () => {
@@ -149,10 +207,11 @@ test("methods and algorithms that are not known are refused as such", () => {
 });
 
 test("a digital signature shorter than its algorithm identifier is malformed", () => {
-  for (const data of ["", "00", "0f300d", "0000"]) {
-    const octets = Buffer.from(data, "hex");
-    refused("Malformed", () => verifyAuth(rsa.publicKey, AuthMethod.DIGITAL_SIGNATURE, octets, OCTETS, SHA2));
-  }
+  const verified = (data: string) => () =>
+    verifyAuth(rsa.publicKey, AuthMethod.DIGITAL_SIGNATURE, Buffer.from(data, "hex"), OCTETS, SHA2);
+  for (const data of ["", "00", "0f300d", "0000", "0105"]) refused("Malformed", verified(data));
+  refused("UnsupportedMethod", verified("010500"));
+  assert.throws(verified("0430020500ff"), /unknown here: 30020500$/);
 });
 
 test("any AUTH data gives AuthSignatureError and nothing else, also under a key too small for its algorithm", () => {

@@ -8,9 +8,9 @@ import type { SignatureCache } from "./signatureCache.ts";
 import { inheritsParameters, keyObjectOf, type WorkingKey } from "./workingKey.ts";
 
 /** Issuers tried in one call, for the path and for those of CRL issuers together. */
-export const MAX_CANDIDATES = 64;
+const MAX_CANDIDATES = 64;
 /** Signatures of certificates verified in one call, without those that the signature cache knows. */
-export const MAX_SIGNATURE_CHECKS = 64;
+const MAX_SIGNATURE_CHECKS = 64;
 
 /** What is left of the limits, and what was verified already. */
 export class PathWork {

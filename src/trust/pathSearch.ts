@@ -50,8 +50,8 @@ export function findPath(validation: Validation, target: PathTarget): SearchResu
   const found = extend(search, [target.leaf]);
   if (found !== undefined) return found;
   const refusals = search.refusals.sort((a, b) => b.depth - a.depth).map(({ refusal }) => refusal);
-  const { reached } = validation.work;
-  if (reached !== undefined) refusals.push({ reason: "SearchLimitReached", ...reached });
+  const { cutShort } = validation.work;
+  if (cutShort !== undefined && !refusals.some(({ reason }) => reason === cutShort.reason)) refusals.push(cutShort);
   const { subject, issuer } = target.leaf;
   if (refusals.length === 0)
     refusals.push({ reason: "NoPathToTrustAnchor", subject: subject.toString(), issuer: issuer.toString() });

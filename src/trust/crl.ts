@@ -85,6 +85,7 @@ export function checkCrls(check: CrlsCheck): CrlsVerdict {
   const said = new Map<SearchableCrl, Consulted | CrlProblem>();
   const evidence: CrlEvidence[] = [];
   const problems = new Map<Crl, CrlProblem>();
+  const used = new Set<Crl>();
   let covered = 0;
   for (const point of [...certificate.extensions.crlDistributionPoints, impliedPoint(certificate)]) {
     for (const candidate of complete) {
@@ -107,10 +108,12 @@ export function checkCrls(check: CrlsCheck): CrlsVerdict {
         return { status: "revoked", at: entry.revokedAt, reasonCode: entry.reason, evidence: consulted.evidence };
       evidence.push(consulted.evidence);
       covered |= scope.reasons;
+      used.add(candidate.crl);
     }
   }
   if (covered === ALL_REASONS) return { status: "good", evidence };
-  return { status: "undetermined", problems: whatIsMissing(covered, [...problems.values()], check) };
+  const told = [...problems].filter(([crl]) => !used.has(crl)).map(([, problem]) => problem);
+  return { status: "undetermined", problems: whatIsMissing(covered, told, check) };
 }
 
 function whatIsMissing(

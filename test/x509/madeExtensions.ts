@@ -14,7 +14,7 @@ export type NewGeneralName =
   | { directory: Name }
   | { registeredId: string };
 
-export function generalName(name: NewGeneralName): Bytes {
+function generalName(name: NewGeneralName): Bytes {
   if ("email" in name) return write.implicit(1, Buffer.from(name.email, "latin1"));
   if ("dns" in name) return write.implicit(2, Buffer.from(name.dns, "latin1"));
   if ("directory" in name) return write.explicit(4, name.directory.der);

@@ -65,7 +65,7 @@ export interface CrlsCheck {
   /** Whether delta CRLs are used where there are any (RFC 5280 6.3.1 b). */
   useDeltas: boolean;
   /** Who signed the CRL, validated and allowed to (RFC 5280 6.3.3 f), or why nobody is known who did. */
-  signerOf(crl: Crl): WorkingKey | CrlProblem;
+  signerOf(crl: SearchableCrl): WorkingKey | CrlProblem;
 }
 
 /** What the CRLs say together; each problem belongs to a CRL that could not be used, the most telling first. */
@@ -78,9 +78,14 @@ export type CrlsVerdict =
 export function checkCrls(check: CrlsCheck): CrlsVerdict {
   const { certificate } = check;
   const crls = check.crls.map(searchable);
-  const complete = crls.filter(({ crl }) => crl.baseNumber === undefined);
+  // The newest first: what it covers is not asked of older ones that are still within their time.
+  const complete = crls
+    .filter(({ crl }) => crl.baseNumber === undefined)
+    .sort((a, b) => b.crl.thisUpdate - a.crl.thisUpdate);
+  const said = new Map<SearchableCrl, Consulted | CrlProblem>();
   const evidence: CrlEvidence[] = [];
   const problems = new Map<Crl, CrlProblem>();
+  const used = new Set<Crl>();
   let covered = 0;
   for (const point of [...certificate.extensions.crlDistributionPoints, impliedPoint(certificate)]) {
     for (const candidate of complete) {
@@ -92,7 +97,8 @@ export function checkCrls(check: CrlsCheck): CrlsVerdict {
       }
       // RFC 5280 6.3.3 e: a CRL that adds no reason is not looked at.
       if ((scope.reasons & ~covered) === 0) continue;
-      const consulted = consult(candidate, crls, check);
+      const consulted = said.get(candidate) ?? consult(candidate, crls, check);
+      said.set(candidate, consulted);
       if ("reason" in consulted) {
         note(problems, candidate.crl, consulted);
         continue;
@@ -102,10 +108,12 @@ export function checkCrls(check: CrlsCheck): CrlsVerdict {
         return { status: "revoked", at: entry.revokedAt, reasonCode: entry.reason, evidence: consulted.evidence };
       evidence.push(consulted.evidence);
       covered |= scope.reasons;
+      used.add(candidate.crl);
     }
   }
   if (covered === ALL_REASONS) return { status: "good", evidence };
-  return { status: "undetermined", problems: whatIsMissing(covered, [...problems.values()], check) };
+  const told = [...problems].filter(([crl]) => !used.has(crl)).map(([, problem]) => problem);
+  return { status: "undetermined", problems: whatIsMissing(covered, told, check) };
 }
 
 function whatIsMissing(
@@ -142,9 +150,9 @@ function consult(complete: SearchableCrl, all: readonly SearchableCrl[], check: 
   try {
     const problem = unusable(crl, check);
     if (problem !== undefined) return problem;
-    const signer = check.signerOf(crl);
+    const signer = check.signerOf(complete);
     if ("reason" in signer) return signer;
-    if (!verifiesCrl(crl, signer)) return { reason: "BadSignature", issuer: crl.issuer.toString() };
+    if (!verifiesCrl(complete, signer)) return { reason: "BadSignature", issuer: crl.issuer.toString() };
     const { unknownCritical } = complete;
     if (unknownCritical !== undefined) return { reason: "UnknownCriticalExtension", oid: unknownCritical };
     const delta = check.useDeltas ? newestDelta(complete, all, check, signer) : undefined;
@@ -184,7 +192,7 @@ function newestDelta(
     if (!continues(crl, complete.crl)) continue;
     if (newest !== undefined && compareNumbers(crl.number, newest.crl.number) <= 0) continue;
     if (unusable(crl, check) !== undefined || check.time > nextUpdateOf(crl) + check.tolerance) continue;
-    if (verifiesCrl(crl, signer) && candidate.unknownCritical === undefined) newest = candidate;
+    if (verifiesCrl(candidate, signer) && candidate.unknownCritical === undefined) newest = candidate;
   }
   return newest;
 }

@@ -41,6 +41,8 @@ export interface PathRequest {
   nameConstraints?: NameConstraints;
   /** If given, each certificate below the anchor must be good by these CRLs (RFC 5280 6.3). */
   crls?: readonly (Crl | SearchableCrl)[];
+  /** Who may have signed CRLs besides the CAs of the path, validated like anybody else (RFC 5280 6.3.3 f). */
+  crlIssuers?: readonly Certificate[];
   /** False leaves delta CRLs aside. */
   useDeltaCrls?: boolean;
   /** How far CRL issuers' clocks and ours may differ; none if left out. */
@@ -63,8 +65,8 @@ export type PathVerdict =
 /** Looks for a valid path from the leaf to an anchor; never throws for what certificates and CRLs hold. */
 export function validatePath(request: PathRequest): PathVerdict {
   const work = new PathWork(request.signatureCache);
-  const { leaf, purpose, anchors, crls } = request;
-  const found = findPath({ request, work }, { leaf, purpose, anchors, crls, policies: request.policies ?? {} });
+  const { leaf, intermediates, purpose, anchors, crls, policies: demands = {} } = request;
+  const found = findPath({ request, work }, { leaf, intermediates, purpose, anchors, crls, policies: demands });
   if ("refusals" in found) return { valid: false, refusal: found.refusals[0]!, refusals: found.refusals };
   const mismatch = request.name && checkServerName(leaf, request.name);
   if (mismatch !== undefined) {

@@ -23,6 +23,7 @@ export interface Validation {
 /** Whose path is looked for: that of the peer, or of somebody who signed a CRL. */
 export interface PathTarget {
   leaf: Certificate;
+  intermediates: readonly Certificate[];
   purpose: Purpose;
   anchors: readonly Certificate[];
   /** Undefined where the status is not asked for. */
@@ -49,8 +50,8 @@ export function findPath(validation: Validation, target: PathTarget): SearchResu
   const found = extend(search, [target.leaf]);
   if (found !== undefined) return found;
   const refusals = search.refusals.sort((a, b) => b.depth - a.depth).map(({ refusal }) => refusal);
-  const { reached } = validation.work;
-  if (reached !== undefined) refusals.push({ reason: "SearchLimitReached", ...reached });
+  const { cutShort } = validation.work;
+  if (cutShort !== undefined && !refusals.some(({ reason }) => reason === cutShort.reason)) refusals.push(cutShort);
   const { subject, issuer } = target.leaf;
   if (refusals.length === 0)
     refusals.push({ reason: "NoPathToTrustAnchor", subject: subject.toString(), issuer: issuer.toString() });
@@ -81,7 +82,7 @@ function extend(search: Search, path: readonly Certificate[]): FoundPath | undef
     if (!("reason" in found)) return found;
     passes(found);
   }
-  for (const candidate of request.intermediates) {
+  for (const candidate of target.intermediates) {
     if (!mayFollow(candidate, path) || standsIn(path, candidate)) continue;
     // TS 33.320 7.2.3-1, 7.2.4-1: nobody sends a longer one.
     if (path.length >= request.maxPath) {
@@ -123,12 +124,14 @@ function judge(search: Search, path: readonly Certificate[]): FoundPath | PathRe
 function signerSearch(search: Search, path: readonly Certificate[]): (signer: Certificate) => SearchResult {
   const { request, work, target } = search;
   const underway = target.underway ?? [];
+  const intermediates = [...request.intermediates, ...(request.crlIssuers ?? [])];
   return (signer) => {
     const known = underway.includes(signer);
     return findPath(
       { request, work },
       {
         leaf: signer,
+        intermediates,
         purpose: "crlSigning",
         anchors: path.slice(-1),
         crls: known ? undefined : target.crls,

@@ -49,7 +49,12 @@ export function checkPathStatus(
 }
 
 /** Those above in the path first, whose path and status are known to be good; then anybody of the CRL issuer's name. */
-function signerOf(crl: Crl, above: readonly WorkingKey[], { request, pathOf }: StatusInputs): WorkingKey | CrlProblem {
+function signerOf(
+  signed: SearchableCrl,
+  above: readonly WorkingKey[],
+  { request, pathOf }: StatusInputs,
+): WorkingKey | CrlProblem {
+  const { crl } = signed;
   const issuer = crl.issuer.toString();
   let problem: CrlProblem = {
     reason: "IssuerNotTrusted",
@@ -59,15 +64,15 @@ function signerOf(crl: Crl, above: readonly WorkingKey[], { request, pathOf }: S
   for (const key of above) {
     if (!mayHaveSigned(crl, key.certificate)) continue;
     if (checkPurpose(key.certificate, "crlSigning") !== undefined) problem = { reason: "IssuerMayNotSign", issuer };
-    else if (verifiesCrl(crl, key)) return key;
+    else if (verifiesCrl(signed, key)) return key;
     else problem = { reason: "BadSignature", issuer };
   }
-  for (const candidate of request.intermediates) {
+  for (const candidate of [...request.intermediates, ...(request.crlIssuers ?? [])]) {
     if (!mayHaveSigned(crl, candidate) || above.some(({ certificate }) => certificate === candidate)) continue;
     const found = pathOf(candidate);
     if ("refusals" in found)
       problem = { reason: "IssuerNotTrusted", issuer, detail: describePathRefusal(found.refusals[0]!) };
-    else if (verifiesCrl(crl, found.keys[0]!)) return found.keys[0]!;
+    else if (verifiesCrl(signed, found.keys[0]!)) return found.keys[0]!;
     else problem = { reason: "BadSignature", issuer };
   }
   return problem;

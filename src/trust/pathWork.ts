@@ -4,30 +4,26 @@
  */
 import type { Certificate } from "../x509/certificate.ts";
 import { verifySignature } from "../x509/signature.ts";
+import type { PathRefusal } from "./pathRefusal.ts";
 import type { SignatureCache } from "./signatureCache.ts";
 import { inheritsParameters, keyObjectOf, type WorkingKey } from "./workingKey.ts";
-
-/** Issuers tried in one call, for the path and for those of CRL issuers together. */
-export const MAX_CANDIDATES = 64;
-/** Signatures of certificates verified in one call, without those that the signature cache knows. */
-export const MAX_SIGNATURE_CHECKS = 64;
 
 /** What is left of the limits, and what was verified already. */
 export class PathWork {
   readonly #cache: SignatureCache | undefined;
   readonly #verdicts = new Map<Certificate, Map<Certificate, boolean>>();
-  #candidates = MAX_CANDIDATES;
-  #signatures = MAX_SIGNATURE_CHECKS;
-  #reached: "candidate issuers" | "signature checks" | undefined;
+  #candidates = LIMITS["candidate issuers"];
+  #signatures = LIMITS["signature checks"];
+  #reached: keyof typeof LIMITS | undefined;
 
   constructor(cache: SignatureCache | undefined) {
     this.#cache = cache;
   }
 
-  /** The limit that cut the work short. */
-  get reached(): { of: "candidate issuers" | "signature checks"; limit: number } | undefined {
+  /** The limit that cut the work short, as a reason against the path. */
+  get cutShort(): PathRefusal | undefined {
     const of = this.#reached;
-    return of && { of, limit: of === "signature checks" ? MAX_SIGNATURE_CHECKS : MAX_CANDIDATES };
+    return of && { reason: "SearchLimitReached", of, limit: LIMITS[of] };
   }
 
   /** Counts one more issuer to try; false at the limit. */
@@ -37,10 +33,12 @@ export class PathWork {
   }
 
   /**
-   * True if the certificate's signature verifies under the issuer's key, from memory or anew. `recurs` tells that the
-   * certificate will be met in later calls, so that the signature cache is worth asking.
+   * True if the certificate's signature verifies under the issuer's key, from memory or anew; false as well at the
+   * limit, which `cutShort` then tells. `recurs` says that the certificate will be met in later calls, so that the
+   * signature cache is worth asking.
    */
   verifies(certificate: Certificate, issuer: WorkingKey, recurs: boolean): boolean {
+    if (this.#reached !== undefined) return false;
     // The same certificate with other parameters is another key.
     if (inheritsParameters(issuer.certificate)) return this.#verify(certificate, issuer);
     const known = this.#verdicts.get(certificate) ?? new Map<Certificate, boolean>();
@@ -56,9 +54,15 @@ export class PathWork {
   }
 
   #verify({ signatureAlgorithm, tbs, signature }: Certificate, issuer: WorkingKey): boolean {
-    if (--this.#signatures < 0) this.#reached = "signature checks";
-    if (this.#reached !== undefined) return false;
+    if (this.#signatures === 0) {
+      this.#reached = "signature checks";
+      return false;
+    }
+    this.#signatures -= 1;
     const key = keyObjectOf(issuer);
     return key !== undefined && verifySignature(signatureAlgorithm, key, tbs, signature);
   }
 }
+
+/** Of one call, for the path and for those of CRL issuers together; signatures that the cache knows do not count. */
+const LIMITS = { "candidate issuers": 256, "signature checks": 64 };

@@ -284,7 +284,7 @@ test("many decoys of the issuer's name end in a refusal, not in endless work", (
   const decoys = Array.from({ length: 200 }, () => make({ name: "Root", keyIds: "absent" }).certificate);
   const signatureCache = new Recording();
   assert.equal(refusalOf(request(leaf, [ca], { anchors: decoys, signatureCache })).reason, "BadSignature");
-  assert.equal(signatureCache.asked.length, 63);
+  assert.equal(signatureCache.asked.length, 65, "64 are verified, and one is over the limit");
 });
 
 test("a remembered CA signature is not verified again, and the verdict stays the same", () => {
@@ -300,6 +300,7 @@ test("a remembered CA signature is not verified again, and the verdict stays the
 
 test("every refusal has a sentence of its own that names the certificate or the limit", () => {
   const subject = "O=Femtogate, CN=x";
+  const evidence = { issuer: "CN=y", number: "7", thisUpdate: NOW, nextUpdate: NOW };
   const refusals: PathRefusal[] = [
     { reason: "PathTooLong", length: 5, limit: 4 },
     { reason: "NoPathToTrustAnchor", subject, issuer: "CN=y" },
@@ -312,10 +313,18 @@ test("every refusal has a sentence of its own that names the certificate or the 
     { reason: "PurposeNotAllowed", subject, purpose: "ike" },
     { reason: "UnknownCriticalExtension", subject, oid: "1.2.3" },
     { reason: "WeakAlgorithm", subject, algorithm: "a SHA-1 signature" },
+    { reason: "SearchLimitReached", limit: 4, of: "candidate issuers" },
+    { reason: "NameNotPermitted", subject, name: "a.example", because: "excluded" },
+    { reason: "NameConstraintUnprocessable", subject, detail: "x" },
+    { reason: "AnyPolicyMapped", subject },
+    { reason: "NoAcceptablePolicy", subject, acceptable: ["1.2.3"] },
+    { reason: "NameMismatch", subject, expected: "a.example", certified: [] },
+    { reason: "Revoked", subject, at: NOW, reasonCode: 1, evidence },
+    { reason: "StatusUndetermined", subject, problems: [{ reason: "NoCrl", issuer: "CN=y" }] },
   ];
   const sentences = refusals.map(describePathRefusal);
   assert.equal(new Set(sentences).size, refusals.length);
-  for (const sentence of sentences) assert.match(sentence, /CN=x|at most 4/);
+  for (const sentence of sentences) assert.match(sentence, /CN=x|at most 4|limit of 4/);
 });
 
 class Recording extends SignatureCache {

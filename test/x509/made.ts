@@ -40,6 +40,8 @@ export interface Made {
 
 export interface Making {
   name?: string;
+  /** Instead of one with that name. */
+  subject?: Name;
   /** Undefined makes it self-signed. */
   issuer?: Made;
   /** Stands as the issuer instead of the issuer's subject. */
@@ -69,7 +71,7 @@ export const LEAF_EXTENSIONS: readonly NewExtension[] = [basicConstraints(false)
 export function make(making: Making = {}): Made {
   const keys = making.keys ?? KEY_MAKERS["P-256"]();
   const issuerKeys = making.issuer?.keys ?? keys;
-  const subject = name(making.name ?? "CA");
+  const subject = making.subject ?? name(making.name ?? "CA");
   const keyIds = [subjectKeyIdentifier(keyIdOf(keys.publicKey)), authorityKeyIdentifier(keyIdOf(issuerKeys.publicKey))];
   const der = buildCertificate({
     serial: making.serial ?? Buffer.from([++lastSerial >> 8, lastSerial & 0xff]),

@@ -3,6 +3,7 @@
 import type { Bytes } from "../../bytes/bytes.ts";
 import type { Milliseconds } from "../../sim/environment.ts";
 import { type CrlEvidence, type CrlProblem, checkCrls, describeCrlProblem, mayHaveSigned } from "../../trust/crl.ts";
+import type { SearchableCrl } from "../../trust/crlEntries.ts";
 import { verifiesCrl } from "../../trust/crlSignature.ts";
 import { checkOcspResponse, describeOcspProblem } from "../../trust/ocsp.ts";
 import { type WorkingKey, workingKey } from "../../trust/workingKey.ts";
@@ -129,7 +130,8 @@ function byCrls(
 }
 
 /** The issuer itself; whoever signs CRLs in its place would need a path of its own, which is not looked for here. */
-function signerOf(crl: Crl, issuer: Certificate): WorkingKey | CrlProblem {
+function signerOf(signed: SearchableCrl, issuer: Certificate): WorkingKey | CrlProblem {
+  const { crl } = signed;
   const name = crl.issuer.toString();
   if (!mayHaveSigned(crl, issuer))
     return {
@@ -139,7 +141,7 @@ function signerOf(crl: Crl, issuer: Certificate): WorkingKey | CrlProblem {
     };
   if (issuer.extensions.keyUsage?.cRLSign === false) return { reason: "IssuerMayNotSign", issuer: name };
   const key = workingKey(issuer, undefined);
-  return verifiesCrl(crl, key) ? key : { reason: "BadSignature", issuer: name };
+  return verifiesCrl(signed, key) ? key : { reason: "BadSignature", issuer: name };
 }
 
 function evidenceOf(

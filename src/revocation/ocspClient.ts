@@ -17,7 +17,7 @@ import type { Alternatives } from "../trust/revocationPolicy.ts";
 import type { SignatureCache } from "../trust/signatureCache.ts";
 import type { Attempt, StatusAnswer, StatusEvidence } from "../trust/statusAnswer.ts";
 import type { Certificate } from "../x509/certificate.ts";
-import { buildOcspRequest, type CertId, certIdOf } from "../x509/ocsp.ts";
+import { buildOcspRequest, type CertId, certIdOf, ResponseStatus } from "../x509/ocsp.ts";
 import { describeFetchProblem } from "./fetching.ts";
 import type { OcspMethod, OcspTransport } from "./ocspTransport.ts";
 
@@ -48,8 +48,6 @@ export interface OcspClientParts {
   transport: OcspTransport;
   settings: OcspSettings;
   signatureCache: SignatureCache;
-  /** The status of a delegated signer's certificate; undefined if it is good, else why it may not be relied on. */
-  checkDelegate(delegate: Certificate, issuer: Certificate): Promise<string | undefined>;
 }
 
 /** What is asked, and whom. */
@@ -58,6 +56,8 @@ export interface OcspQuestion {
   /** The certificate's issuer, validated. */
   issuer: Certificate;
   urls: Alternatives;
+  /** Why a delegated signer may not be relied on, or undefined if its certificate is good; asked by `delegates: check`. */
+  checkDelegate(delegate: Certificate): Promise<string | undefined>;
   /** An answer from before this time is not used again; for asking anew in time. */
   notBefore?: Milliseconds;
 }
@@ -103,16 +103,16 @@ export class OcspClient {
     return answer;
   }
 
-  async #askAll({ certificate, issuer, urls }: OcspQuestion, id: CertId): Promise<StatusAnswer> {
+  async #askAll(question: OcspQuestion, id: CertId): Promise<StatusAnswer> {
     const attempts: Attempt[] = [];
     let unsure: StatusAnswer | undefined;
-    for (const url of urls) {
+    for (const url of question.urls) {
       const trouble = this.#troubles.get(url);
       if (trouble !== undefined && this.#parts.clock.now() < trouble.retryAt) {
         attempts.push(trouble.attempt);
         continue;
       }
-      const answer = await this.#askOne(url, certificate, issuer, id);
+      const answer = await this.#askOne(url, question, id);
       if (answer.status === "good" || answer.status === "revoked") return answer;
       if ("attempts" in answer) attempts.push(...answer.attempts);
       // Another responder may know more; of those that do not, unknown says more than stale.
@@ -122,7 +122,7 @@ export class OcspClient {
     return { status: "unreachable", attempts };
   }
 
-  async #askOne(url: string, certificate: Certificate, issuer: Certificate, id: CertId): Promise<StatusAnswer> {
+  async #askOne(url: string, question: OcspQuestion, id: CertId): Promise<StatusAnswer> {
     const { clock, random, transport, settings, signatureCache } = this.#parts;
     const nonce = settings.nonce === "off" ? undefined : random.bytes(settings.nonceLength);
     const method = nonce === undefined ? settings.method : "post";
@@ -131,33 +131,37 @@ export class OcspClient {
     const now = clock.now();
     const check: OcspCheck = {
       response: fetched.der,
-      certificate,
-      issuer,
+      certificate: question.certificate,
+      issuer: question.issuer,
       time: now,
       tolerance: settings.tolerance,
       maxAge: settings.maxAge,
       nonceRequired: settings.nonce === "required",
       trustedResponders: settings.trustedResponders,
       allowWeakAlgorithms: settings.allowWeakAlgorithms,
+      reportDelegate: settings.delegates === "check",
       signatureCache,
       ...(nonce === undefined ? {} : { nonce }),
     };
     const verdict = checkOcspResponse(check);
     if (verdict.status === "invalid") {
       const { problem } = verdict;
-      if (problem.reason === "Stale") return this.#stale(url, problem, issuer, now);
-      return this.#inTrouble(url, problem.reason, describeOcspProblem(problem));
+      if (problem.reason === "Stale") return this.#stale(url, problem, question, now);
+      const message = describeOcspProblem(problem);
+      // What is wrong with this response says nothing of those about other certificates, unless it says so itself.
+      const overloaded = problem.reason === "NotSuccessful" && BUSY.includes(problem.status);
+      return overloaded ? this.#inTrouble(url, problem.reason, message) : unusable(url, problem.reason, message);
     }
-    return this.#accept(url, verdict, issuer, now);
+    return this.#accept(url, verdict, question, now);
   }
 
   /** Takes what a response says, unless its signer's own certificate is no good. */
-  async #accept(url: string, said: OcspStatement, issuer: Certificate, now: Milliseconds): Promise<StatusAnswer> {
-    if (said.delegate !== undefined && this.#parts.settings.delegates === "check") {
-      const refused = await this.#parts.checkDelegate(said.delegate, issuer);
-      if (refused !== undefined) return this.#inTrouble(url, "DelegateNotGood", refused);
-    }
+  async #accept(url: string, said: OcspStatement, question: OcspQuestion, now: Milliseconds): Promise<StatusAnswer> {
     this.#troubles.delete(url);
+    if (said.delegate !== undefined) {
+      const refused = await question.checkDelegate(said.delegate);
+      if (refused !== undefined) return unusable(url, "DelegateNotGood", refused);
+    }
     const evidence = this.#evidenceOf(url, said, now);
     switch (said.status) {
       case "good":
@@ -177,13 +181,13 @@ export class OcspClient {
   async #stale(
     url: string,
     problem: Extract<OcspProblem, { reason: "Stale" }>,
-    issuer: Certificate,
+    question: OcspQuestion,
     now: Milliseconds,
   ): Promise<StatusAnswer> {
     const attempt = { url, reason: problem.reason, message: describeOcspProblem(problem) };
-    const answer = await this.#accept(url, problem.said, issuer, now);
+    const answer = await this.#accept(url, problem.said, question, now);
     if (answer.status === "good") return { status: "stale", evidence: answer.evidence, attempts: [attempt] };
-    return answer.status === "revoked" ? answer : this.#inTrouble(url, attempt.reason, attempt.message);
+    return answer.status === "revoked" ? answer : unusable(url, attempt.reason, attempt.message);
   }
 
   #evidenceOf(url: string, { evidence }: OcspStatement, now: Milliseconds): StatusEvidence {
@@ -238,10 +242,16 @@ export class OcspClient {
   }
 }
 
+function unusable(url: string, reason: string, message: string): StatusAnswer {
+  return { status: "unreachable", attempts: [{ url, reason, message }] };
+}
+
 function forgetOldest(map: Map<string, unknown>, limit: number): void {
   if (map.size > limit) map.delete(map.keys().next().value!);
 }
 
+/** Statuses of a responder that is in trouble as a whole. */
+const BUSY: readonly number[] = [ResponseStatus.internalError, ResponseStatus.tryLater];
 /** Answers kept; each is some hundred octets. */
 const MAX_ANSWERS = 100_000;
 const MAX_RESPONDERS = 256;

@@ -207,10 +207,14 @@ export class OcspClient {
   /** Negative caching: the responder is left alone for a pause that doubles each time. */
   #inTrouble(url: string, reason: string, message: string): StatusAnswer {
     const attempt = { url, reason, message };
-    const failures = (this.#troubles.get(url)?.failures ?? 0) + 1;
+    const now = this.#parts.clock.now();
+    const before = this.#troubles.get(url);
+    // Queries that were under way together fail together, and count once.
+    if (before !== undefined && now < before.retryAt) return { status: "unreachable", attempts: [attempt] };
+    const failures = (before?.failures ?? 0) + 1;
     const pause = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** Math.min(failures - 1, MAX_DOUBLINGS));
     this.#troubles.delete(url);
-    this.#troubles.set(url, { failures, retryAt: this.#parts.clock.now() + pause, attempt });
+    this.#troubles.set(url, { failures, retryAt: now + pause, attempt });
     forgetOldest(this.#troubles, MAX_RESPONDERS);
     return { status: "unreachable", attempts: [attempt] };
   }

@@ -10,6 +10,7 @@ import { DecodeError } from "../bytes/reader.ts";
 import { DerReader } from "../der/reader.ts";
 import type { Random } from "../sim/environment.ts";
 import { CrlIndex } from "../trust/crlIndex.ts";
+import { rememberVerified } from "../trust/crlSignature.ts";
 import type { CrlTable } from "../trust/crlTable.ts";
 import { type Crl, parseCrl } from "../x509/crl.ts";
 import { readName } from "../x509/name.ts";
@@ -65,7 +66,9 @@ export function loadCrl(segments: readonly Uint8Array[], signers: readonly CrlSi
 /** The CRL that a loading gave, on this side of the thread. */
 export function loadedCrl(outcome: Extract<LoadOutcome, { ok: true }>): LoadedCrl {
   const crl = parseCrl(bufferOver(outcome.der));
-  return { crl, index: new CrlIndex(crl, outcome.table), spki: bufferOver(outcome.spki) };
+  const spki = bufferOver(outcome.spki);
+  rememberVerified(crl, spki);
+  return { crl, index: new CrlIndex(crl, outcome.table), spki };
 }
 
 function isNamed({ name }: CrlSigner, crl: Crl): boolean {

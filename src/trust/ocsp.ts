@@ -36,6 +36,8 @@ export interface OcspCheck {
   /** Responders trusted by configuration besides the issuer and those it delegates to (RFC 6960 2.6). */
   trustedResponders: readonly Certificate[];
   allowWeakAlgorithms: boolean;
+  /** True to be told of a delegated signer whose own status is to be checked; otherwise such signers are trusted. */
+  reportDelegate?: boolean;
   /** Remembers delegated signers' certificates, which come back with every response. */
   signatureCache?: SignatureCache;
 }
@@ -64,9 +66,9 @@ export type OcspProblem =
   | { reason: "NonceMissing" };
 
 /**
- * What a valid response says; `at` in milliseconds since 1970, `reasonCode` a CRLReason. `delegate` is the certificate
- * of a signer that the issuer delegated to and whose own status is to be checked: it lacks id-pkix-ocsp-nocheck (RFC 6960
- * 4.2.2.2.1).
+ * What a valid response says; `at` in milliseconds since 1970, `reasonCode` a CRLReason. `delegate`, where it is to be
+ * reported, is the certificate of a signer that the issuer delegated to and whose own status is to be checked: it lacks
+ * id-pkix-ocsp-nocheck (RFC 6960 4.2.2.2.1).
  */
 export type OcspStatement = (
   | { status: "good" }
@@ -108,7 +110,7 @@ function statementOf(
   basic: BasicOcspResponse,
   { status, thisUpdate, nextUpdate }: SingleResponse,
   signer: Certificate,
-  { issuer, trustedResponders, nonce }: OcspCheck,
+  { issuer, trustedResponders, nonce, reportDelegate }: OcspCheck,
 ): OcspStatement {
   const evidence: OcspEvidence = {
     responder: signer.subject.toString(),
@@ -118,7 +120,7 @@ function statementOf(
     withNonce: nonce !== undefined && basic.nonce !== undefined,
   };
   const known = [issuer, ...trustedResponders].some(({ der }) => sameBytes(der, signer.der));
-  const delegate = known || signer.extensions.ocspNoCheck ? {} : { delegate: signer };
+  const delegate = reportDelegate !== true || known || signer.extensions.ocspNoCheck ? {} : { delegate: signer };
   return status.kind === "revoked"
     ? { status: "revoked", at: status.at, reasonCode: status.reason, evidence, ...delegate }
     : { status: status.kind, evidence, ...delegate };

@@ -7,6 +7,7 @@
  */
 import type { Milliseconds } from "../sim/environment.ts";
 import type { Certificate } from "../x509/certificate.ts";
+import type { DistributionPoint } from "../x509/distributionPoints.ts";
 
 /** Who presents the certificate. */
 export type PeerClass = "device" | "gateway" | "managementServer";
@@ -34,10 +35,16 @@ export type Trouble =
 /** What to do in trouble; `grace` goes on accepting for so long after the last good answer has run out. */
 export type Tolerance = { kind: "refuse" } | { kind: "accept" } | { kind: "grace"; lasts: Milliseconds };
 
-/** Configured addresses by method, in the order in which they are tried. */
+/** Addresses at which the same is to be had, tried in their order until one answers. */
+export type Alternatives = readonly string[];
+
+/**
+ * Configured addresses by method. All CRLs are used together, as shards, complete and delta CRLs; responders are
+ * alternatives of each other.
+ */
 export interface Servers {
-  crl: readonly string[];
-  ocsp: readonly string[];
+  crl: readonly Alternatives[];
+  ocsp: Alternatives;
 }
 
 /** How the status of a certificate is checked. */
@@ -80,29 +87,45 @@ export function ruleFor(policy: RevocationPolicy, peerClass: PeerClass, issuer: 
   return issuers.find((candidate) => candidate.issuers.some(fits))?.rule ?? otherwise;
 }
 
-/** Addresses of one origin that may answer for a certificate. */
+/** Addresses of one origin that may answer for a certificate: all of `groups`, any address of each. */
 export interface Source {
   origin: Origin;
-  urls: readonly string[];
+  groups: readonly Alternatives[];
 }
 
 /** Whom to ask about `certificate` by this method, in order. Servers it names count only if policy lists them (7.2.2-8). */
 export function sourcesFor(rule: StatusRule, method: Method, certificate: Certificate): Source[] {
   return rule.origins
-    .map((origin) => ({ origin, urls: urlsOf(rule, origin, method, certificate) }))
-    .filter(({ urls }) => urls.length > 0);
+    .map((origin) => ({ origin, groups: groupsOf(rule, origin, method, certificate) }))
+    .filter(({ groups }) => groups.length > 0);
 }
 
-function urlsOf(rule: StatusRule, origin: Origin, method: Method, certificate: Certificate): readonly string[] {
-  if (origin !== "certificate") return rule[origin][method];
-  const { crlUrls, ocspUrls } = certificate.extensions;
-  return (method === "crl" ? crlUrls : ocspUrls)
-    .filter((url) => mayBeAsked(url, method, rule.namedHosts))
-    .slice(0, MAX_NAMED);
+function groupsOf(rule: StatusRule, origin: Origin, method: Method, certificate: Certificate): Alternatives[] {
+  const groups =
+    origin === "certificate"
+      ? namedBy(certificate, method, rule.namedHosts)
+      : method === "crl"
+        ? rule[origin].crl
+        : [rule[origin].ocsp];
+  return groups.filter((group) => group.length > 0);
+}
+
+/** RFC 5280 4.2.1.13: the names of one distribution point are ways to the same CRL, its points may have different ones. */
+function namedBy(certificate: Certificate, method: Method, hosts: StatusRule["namedHosts"]): Alternatives[] {
+  const { crlDistributionPoints, ocspUrls } = certificate.extensions;
+  const groups = method === "ocsp" ? [ocspUrls] : crlDistributionPoints.map(crlUrlsOf);
+  return groups
+    .slice(0, MAX_NAMED)
+    .map((group) => group.filter((url) => mayBeAsked(url, method, hosts)).slice(0, MAX_NAMED));
+}
+
+/** Addresses of the CRL of one distribution point. */
+export function crlUrlsOf({ name }: DistributionPoint): Alternatives {
+  return name !== undefined && "fullName" in name ? name.fullName.uri : [];
 }
 
 /** A certificate is written by somebody else: it can name schemes we do not speak and hosts that are none of its business. */
-function mayBeAsked(text: string, method: Method, hosts: readonly string[] | undefined): boolean {
+export function mayBeAsked(text: string, method: Method, hosts: readonly string[] | undefined): boolean {
   if (!URL.canParse(text)) return false;
   const { protocol, hostname } = new URL(text);
   if (!SCHEMES[method].includes(protocol) || hostname === "") return false;
@@ -115,5 +138,5 @@ const SCHEMES: Record<Method, readonly string[]> = {
   crl: ["http:", "https:", "ldap:"],
   ocsp: ["http:", "https:"],
 };
-/** Addresses taken from one certificate. */
+/** Groups taken from one certificate, and addresses of each. */
 const MAX_NAMED = 8;

@@ -176,7 +176,7 @@ function giveUp(check: CertificateCheck): CertificateCheck {
     } else if (one.asking === undefined && one.left.length === 0) progress[method] = one;
     else {
       const message = "no answer within the time for checking";
-      const attempts = (one.asking?.urls ?? []).map((url) => ({ url, reason: "Deadline", message }));
+      const attempts = (one.asking?.groups.flat() ?? []).map((url) => ({ url, reason: "Deadline", message }));
       const late: Finding = { method, origin: one.asking?.origin, answer: { status: "unreachable", attempts } };
       progress[method] = { asking: undefined, left: [], finding: moreTelling(one.finding, late) };
     }

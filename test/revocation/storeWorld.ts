@@ -1,5 +1,6 @@
 /** A CRL store in virtual time, on a network and a disk of its own. */
 import { type Bytes, copyOf } from "../../src/bytes/bytes.ts";
+import * as write from "../../src/der/writer.ts";
 import type { CrlDisk, Restored, StoredCrl } from "../../src/revocation/crlDisk.ts";
 import type { CrlLoad, CrlLoader } from "../../src/revocation/crlLoader.ts";
 import { type CrlSigner, loadCrl, loadedCrl } from "../../src/revocation/crlLoading.ts";
@@ -7,7 +8,14 @@ import { REFRESH_SCHEDULE, type RefreshSchedule } from "../../src/revocation/crl
 import { CrlStore, type CrlStoreEvent } from "../../src/revocation/crlStore.ts";
 import type { Fetched, Fetcher, Validators } from "../../src/revocation/fetching.ts";
 import type { Random } from "../../src/sim/environment.ts";
-import { buildCrl, type NewCrl } from "../../src/x509/build.ts";
+import {
+  authorityKeyIdentifier,
+  crlDistributionPoint,
+  extension,
+  type NewExtension,
+  signed,
+} from "../../src/x509/build.ts";
+import { Oid } from "../../src/x509/oids.ts";
 import { DAY, type Made } from "../x509/made.ts";
 import { VirtualTime } from "./virtualTime.ts";
 
@@ -107,16 +115,58 @@ export class StoreWorld {
   }
 }
 
-/** A CRL of `ca` as of `now`, with these serial numbers on it. */
-export function crlAt(ca: Made, now: number, serials: readonly Bytes[], over: Partial<NewCrl> = {}): Bytes {
-  return buildCrl({
-    issuer: ca.certificate.subject,
-    thisUpdate: now,
-    nextUpdate: now + DAY,
-    number: 1,
-    entries: serials.map((serial) => ({ serial, revokedAt: now - 3600_000, reason: 1 })),
-    authorityKeyId: ca.certificate.extensions.subjectKeyId!,
-    signer: ca.signer,
-    ...over,
-  });
+/** What a CRL for tests says besides. */
+export interface CrlOver {
+  thisUpdate?: number;
+  nextUpdate?: number;
+  number?: number;
+  /** CRLReason of all entries. */
+  reason?: number;
+  extensions?: readonly NewExtension[];
+  /** DER of entries besides. */
+  entries?: readonly Bytes[];
 }
+
+/** A CRL of `ca` as of `now`, with these serial numbers on it. */
+export function crlAt(ca: Made, now: number, serials: readonly Bytes[], over: CrlOver = {}): Bytes {
+  const { thisUpdate = now, nextUpdate = now + DAY, number = 1, reason = 1, extensions = [] } = over;
+  const why = write.sequence(extension({ oid: Oid.reasonCode, critical: false, value: write.enumerated(reason) }));
+  const entries = [
+    ...serials.map((serial) => write.sequence(write.element(0x02, serial), write.time(now - 3600_000), why)),
+    ...(over.entries ?? []),
+  ];
+  const tbs = write.sequence(
+    write.integer(1),
+    ca.signer.algorithm,
+    ca.certificate.subject.der,
+    write.time(thisUpdate),
+    write.time(nextUpdate),
+    ...(entries.length === 0 ? [] : [write.sequence(...entries)]),
+    write.explicit(
+      0,
+      write.sequence(
+        extension(authorityKeyIdentifier(ca.certificate.extensions.subjectKeyId!)),
+        extension({ oid: Oid.crlNumber, critical: false, value: write.integer(number) }),
+        ...extensions.map(extension),
+      ),
+    ),
+  );
+  return signed(tbs, ca.signer);
+}
+
+/** Says of a CRL that it tells the changes since the one of this number (RFC 5280 5.2.4). */
+export const deltaIndicator = (base: number): NewExtension => ({
+  oid: Oid.deltaCrlIndicator,
+  critical: true,
+  value: write.integer(base),
+});
+
+/** Where the delta CRLs are (RFC 5280 5.2.6). */
+export const freshestCrl = (url: string): NewExtension => ({ ...crlDistributionPoint(url), oid: Oid.freshestCrl });
+
+/** What a CRL covers; `flag` 1 end entities only, 2 CAs only, 4 indirect (RFC 5280 5.2.5). */
+export const covers = (flag: 1 | 2 | 4): NewExtension => ({
+  oid: Oid.issuingDistributionPoint,
+  critical: true,
+  value: write.sequence(write.implicit(flag, Buffer.from([0xff]))),
+});

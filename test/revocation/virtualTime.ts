@@ -5,6 +5,8 @@ import { World } from "../../src/sim/world.ts";
 
 export class VirtualTime {
   readonly world: World;
+  /** Events after which whatever waited could go on. */
+  turns = 0;
   readonly timers: Timers = {
     after: (delay, run) => {
       let cancelled = false;
@@ -27,6 +29,7 @@ export class VirtualTime {
     while (this.world.now() < end) {
       await settled();
       let looked = 0;
+      this.turns += 1;
       this.world.runUntil(() => looked++ > 0, end - this.world.now());
     }
     await settled();
@@ -41,6 +44,7 @@ export class VirtualTime {
     const end = this.world.now() + within;
     for (await settled(); !done && this.world.now() < end; await settled()) {
       let looked = 0;
+      this.turns += 1;
       this.world.runUntil(() => looked++ > 0, end - this.world.now());
     }
     if (!done) throw new Error(`not settled within ${within} ms of virtual time`);

@@ -144,8 +144,18 @@ const responder = (making: Making) =>
     ...making,
   });
 
+/** Reasons of path validation alone (RFC 5280 6.1, 6.3), which test/trust shows one by one. */
+type OfPathAlone =
+  | "AnyPolicyMapped"
+  | "NameConstraintUnprocessable"
+  | "NameNotPermitted"
+  | "NoAcceptablePolicy"
+  | "Revoked"
+  | "SearchLimitReached"
+  | "StatusUndetermined";
+
 /** Every way to be refused, by reason; a reason without a row does not compile. */
-const REFUSED: Record<CredentialsProblem, Row[]> = {
+const REFUSED: Record<Exclude<CredentialsProblem, OfPathAlone>, Row[]> = {
   NoCertificate: [{ because: "it sends none", sent: credentials(leaf, [], { certificates: [] }), says: /no X\.509/ }],
   MalformedCertificate: [
     { because: "its certificate is no DER", sent: withCertificates(Buffer.from("not DER")), says: /cannot be read/ },

@@ -80,7 +80,6 @@ test("a response signed by the CA itself or by its delegate is good, the respond
           nextUpdate: NOW + DAY,
           withNonce: false,
         },
-        ...(by === ca ? {} : { delegate: by.certificate }),
       });
     }
   }
@@ -156,11 +155,12 @@ test("what a response said before it went stale is told only if it was signed by
 
 test("a delegate without nocheck is told, so that its own status can be checked; others need none (4.2.2.2.1)", () => {
   const delegateOf = (by: Made, over: Partial<OcspCheck> = {}) => {
-    const verdict = check(signedBy(by), over);
+    const verdict = check(signedBy(by), { reportDelegate: true, ...over });
     assert.ok(verdict.status === "good");
     return verdict.delegate;
   };
   assert.equal(delegateOf(delegate)?.fingerprint, delegate.certificate.fingerprint);
+  assert.equal(delegateOf(delegate, { reportDelegate: false }), undefined);
   assert.equal(delegateOf(makeDelegate({ more: [ocspNoCheck()] })), undefined);
   assert.equal(delegateOf(ca), undefined);
   assert.equal(delegateOf(delegate, { trustedResponders: [delegate.certificate] }), undefined);

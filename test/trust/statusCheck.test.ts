@@ -31,8 +31,8 @@ test("a server that a certificate names is asked only if policy lists the certif
   assert.deepEqual(
     named.asked.map(({ source }) => source),
     [
-      { origin: "certificate", urls: ["http://crl.vendor.example/ca.crl"] },
-      { origin: "certificate", urls: ["http://ocsp.vendor.example/"] },
+      { origin: "certificate", groups: [["http://crl.vendor.example/ca.crl"]] },
+      { origin: "certificate", groups: [["http://ocsp.vendor.example/"]] },
     ],
   );
 });
@@ -45,7 +45,7 @@ test("origins are asked in the order of the policy, each only when the one befor
   });
   const check = new Check(policy);
   assert.deepEqual(check.questions, ["0 ocsp manufacturer"]);
-  assert.deepEqual(check.asked[0]?.source.urls, ["http://m/1", "http://m/2"]);
+  assert.deepEqual(check.asked[0]?.source.groups, [["http://m/1", "http://m/2"]]);
   check.give(0, "ocsp", "unreachable");
   assert.deepEqual(check.questions.slice(1), ["0 ocsp certificate"]);
   check.give(0, "ocsp", "unknown");
@@ -172,7 +172,8 @@ test("of what a certificate names, only schemes that are spoken and hosts that a
   const named = (url: string, ocsp = "http://ok/") =>
     make({ issuer: CA, more: [crlDistributionPoint(url), authorityInfoAccess({ ocsp })] }).certificate;
   const any = rule({ origins: ["certificate"] });
-  const urls = (url: string, over = any) => sourcesFor(over, "crl", named(url)).flatMap((source) => source.urls);
+  const urls = (url: string, over = any) =>
+    sourcesFor(over, "crl", named(url)).flatMap((source) => source.groups.flat());
   for (const url of ["http://a/", "https://a/", "ldap://a/cn=x?certificateRevocationList;binary"])
     assert.deepEqual(urls(url), [url]);
   for (const url of ["file:///etc/passwd", "ftp://a/", "ldaps://a/", "ldap:///cn=x", "no URL", "javascript:x"])

@@ -26,7 +26,7 @@ const TABLES: Record<Exclude<Methods, "none">, readonly string[]> = {
 function run(methods: Methods, crl: Answered, ocsp: Answered, tolerated: readonly Trouble[]) {
   const all = tolerances(Object.fromEntries(tolerated.map((trouble) => [trouble, { kind: "accept" }])));
   const sources = (method: Method, says: Answered) => (says === "noSource" ? [] : [`http://${method}/`]);
-  const operator = { crl: sources("crl", crl), ocsp: sources("ocsp", ocsp) };
+  const operator = { crl: [sources("crl", crl)], ocsp: sources("ocsp", ocsp) };
   const check = new Check(policyOf({ methods, operator, tolerances: all }));
   for (let next = 0; next < check.asked.length; next++) {
     const { certificate, method } = check.asked[next]!;

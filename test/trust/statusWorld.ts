@@ -52,7 +52,7 @@ export function rule(over: Partial<StatusRule> = {}): StatusRule {
     methods: "crl",
     scope: "leaf",
     origins: ["operator"],
-    operator: { crl: ["http://crl.operator.example/"], ocsp: ["http://ocsp.operator.example/"] },
+    operator: { crl: [["http://crl.operator.example/"]], ocsp: ["http://ocsp.operator.example/"] },
     manufacturer: { crl: [], ocsp: [] },
     namedHosts: undefined,
     tolerances: REFUSE,

@@ -1,0 +1,166 @@
+/**
+ * The `revocation` section of a role's configuration file; docs/revocation-policy.md explains and shows it.
+ *
+ * An issuer's rule begins as its class's and changes what it names, so that a manufacturer's servers are three lines.
+ */
+import { z } from "zod";
+import { duration, fqdn, path } from "../config/fields.ts";
+import type {
+  ClassPolicy,
+  IssuerMatch,
+  PeerClass,
+  RevocationPolicy,
+  Servers,
+  StatusRule,
+  Tolerance,
+} from "../trust/revocationPolicy.ts";
+
+/** Octets of a CRL; the reader takes no more. */
+const MAX_CRL = 256 * 1024 * 1024;
+
+const url = (protocols: RegExp, examples: string) =>
+  z.url({ protocol: protocols, error: `is no address of a kind that is spoken here: ${examples}` });
+const crlUrl = url(/^(https?|ldap|file)$/, "http://, https://, ldap:// or file:///");
+const ocspUrl = url(/^https?$/, "http:// or https://");
+
+const servers = z
+  .strictObject({
+    /** Used together; a list within the list holds ways to the same CRL. */
+    crl: z.array(z.union([crlUrl, z.array(crlUrl).min(1)])).default([]),
+    /** Alternatives of each other. */
+    ocsp: z.array(ocspUrl).default([]),
+  })
+  .transform(({ crl, ocsp }): Servers => ({ crl: crl.map((one) => (typeof one === "string" ? [one] : one)), ocsp }));
+
+/** "refuse", "accept" or a time of grace. */
+const tolerance = z
+  .union([z.enum(["refuse", "accept"]), duration], {
+    error: 'is none of "refuse", "accept" and a time of grace such as 12h',
+  })
+  .transform((value): Tolerance => (typeof value === "number" ? { kind: "grace", lasts: value } : { kind: value }));
+
+const ruleFields = {
+  methods: z.enum(["none", "crl", "ocsp", "both", "crlFirst", "ocspFirst"]).optional(),
+  scope: z.enum(["leaf", "path"]).optional(),
+  origins: z.array(z.enum(["operator", "manufacturer", "certificate"])).optional(),
+  operator: servers.optional(),
+  manufacturer: servers.optional(),
+  /** Hosts, and all below them, that certificates may send us to; any if left out. */
+  namedHosts: z.array(fqdn.transform((host) => host.toLowerCase())).optional(),
+  unknown: tolerance.optional(),
+  stale: tolerance.optional(),
+  unreachable: tolerance.optional(),
+  noSource: tolerance.optional(),
+};
+const issuerRule = z.strictObject({
+  /** As `femtogate check` shows the issuer's name: "O=Vendor, CN=Vendor CA". */
+  names: z.array(z.string().regex(/=/, { error: 'is no name such as "O=Vendor, CN=Vendor CA"' })).default([]),
+  /** SHA-256 of issuers' certificates, hexadecimal. */
+  fingerprints: z
+    .array(z.string().regex(/^[0-9a-f]{64}$/i, { error: "is no SHA-256 of 64 hexadecimal digits" }))
+    .default([]),
+  ...ruleFields,
+});
+const classSection = z.strictObject({ ...ruleFields, issuers: z.array(issuerRule).default([]) });
+
+export const revocationSection = z.strictObject({
+  /** For one check, all look-ups included. */
+  deadline: duration.default(10_000),
+  /** How often the certificate of a connected peer is checked again at least. */
+  recheck: duration.default(3600_000),
+  /** What ends a connected peer's stay: only that it was revoked, or any refusal. */
+  disconnectOn: z.enum(["revoked", "refused"]).default("revoked"),
+  /** Folder in which CRLs outlive a restart; none if left out. */
+  cache: path.optional(),
+  crl: z
+    .strictObject({
+      /** How often a CRL is asked for anew, if its nextUpdate is far. */
+      refresh: duration.default(3600_000),
+      timeLimit: duration.default(60_000),
+      maxBytes: z.number().int().min(1024).max(MAX_CRL).default(MAX_CRL),
+      tolerance: duration.default(300_000),
+      deltas: z.boolean().default(true),
+      /** PEM files of CRL issuers that are no CAs of the paths in question. */
+      signers: z.array(path).default([]),
+    })
+    .prefault({}),
+  ocsp: z
+    .strictObject({
+      method: z.enum(["get", "post"]).default("post"),
+      nonce: z.enum(["off", "optional", "required"]).default("optional"),
+      nonceLength: z.number().int().min(1).max(128).default(32),
+      hash: z.enum(["sha1", "sha256"]).default("sha1"),
+      timeLimit: duration.default(5_000),
+      tolerance: duration.default(300_000),
+      maxAge: duration.default(24 * 3600_000),
+      reuse: duration.default(3600_000),
+      /** PEM files of responders that may answer for every CA. */
+      trustedResponders: z.array(path).default([]),
+      delegates: z.enum(["trust", "check"]).default("trust"),
+    })
+    .prefault({}),
+  device: classSection.prefault({}),
+  gateway: classSection.prefault({}),
+  managementServer: classSection.prefault({}),
+});
+
+export type RevocationSection = z.output<typeof revocationSection>;
+
+/** The policy that a section describes. */
+export function policyOf(section: Pick<RevocationSection, PeerClass>): RevocationPolicy {
+  return {
+    device: classPolicyOf(section.device),
+    gateway: classPolicyOf(section.gateway),
+    managementServer: classPolicyOf(section.managementServer),
+  };
+}
+
+type RuleFields = Omit<z.output<typeof issuerRule>, "names" | "fingerprints">;
+
+function classPolicyOf({ issuers, ...fields }: z.output<typeof classSection>): ClassPolicy {
+  const otherwise = ruleOf(fields, DEFAULT_RULE);
+  return {
+    otherwise,
+    issuers: issuers.map(({ names, fingerprints, ...own }) => ({
+      issuers: [
+        ...names.map((name): IssuerMatch => ({ name })),
+        ...fingerprints.map((fingerprint): IssuerMatch => ({ fingerprint })),
+      ],
+      rule: ruleOf(own, otherwise),
+    })),
+  };
+}
+
+function ruleOf(fields: RuleFields, base: StatusRule): StatusRule {
+  const { unknown, stale, unreachable, noSource } = fields;
+  return {
+    methods: fields.methods ?? base.methods,
+    scope: fields.scope ?? base.scope,
+    origins: fields.origins ?? base.origins,
+    operator: fields.operator ?? base.operator,
+    manufacturer: fields.manufacturer ?? base.manufacturer,
+    namedHosts: fields.namedHosts ?? base.namedHosts,
+    tolerances: {
+      unknown: unknown ?? base.tolerances.unknown,
+      stale: stale ?? base.tolerances.stale,
+      unreachable: unreachable ?? base.tolerances.unreachable,
+      noSource: noSource ?? base.tolerances.noSource,
+    },
+  };
+}
+
+/** Nothing is checked unless the operator says so (TS 33.320 7.2.4-4), and then strictly. */
+const DEFAULT_RULE: StatusRule = {
+  methods: "none",
+  scope: "path",
+  origins: ["operator", "manufacturer"],
+  operator: { crl: [], ocsp: [] },
+  manufacturer: { crl: [], ocsp: [] },
+  namedHosts: undefined,
+  tolerances: {
+    unknown: { kind: "refuse" },
+    stale: { kind: "refuse" },
+    unreachable: { kind: "refuse" },
+    noSource: { kind: "refuse" },
+  },
+};

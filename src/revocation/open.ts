@@ -1,0 +1,105 @@
+/** The status service of a process: the configuration, the network, the disk and the threads put together. */
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import type { Clock, Random } from "../sim/environment.ts";
+import { SignatureCache } from "../trust/signatureCache.ts";
+import { type Certificate, parseCertificate } from "../x509/certificate.ts";
+import { fromPem } from "../x509/pem.ts";
+import { policyOf, type RevocationSection } from "./config.ts";
+import { FolderCrlDisk, NO_DISK } from "./crlDisk.ts";
+import { FetcherByScheme, FileCrlFetcher, HttpCrlFetcher } from "./crlFetchers.ts";
+import { ThreadedCrlLoader } from "./crlLoader.ts";
+import { REFRESH_SCHEDULE } from "./crlRefresh.ts";
+import { CrlStore } from "./crlStore.ts";
+import { HttpExchanger } from "./httpExchange.ts";
+import { LdapCrlFetcher } from "./ldapFetcher.ts";
+import { OcspClient } from "./ocspClient.ts";
+import { HttpOcspTransport } from "./ocspTransport.ts";
+import { StatusService } from "./statusService.ts";
+import { systemTimers } from "./timers.ts";
+
+export interface StatusServiceOptions {
+  section: RevocationSection;
+  /** Folder that the section's paths are relative to. */
+  folder: string;
+  /** Who may have signed CRLs: the trust anchors and the intermediates that are known. */
+  cas: readonly Certificate[];
+  /** SHA-1 signatures of CRLs and OCSP responses, for old CAs. */
+  allowWeakAlgorithms: boolean;
+  clock: Clock;
+  random: Random;
+}
+
+/** The service and its store of CRLs, whose events say what is fetched and what fails. */
+export interface OpenStatusService extends AsyncDisposable {
+  service: StatusService;
+  crls: CrlStore;
+}
+
+/** Opens the service and begins to fetch the CRLs that are configured; throws for files that cannot be read. */
+export function openStatusService(options: StatusServiceOptions): OpenStatusService {
+  const { section, folder, cas, allowWeakAlgorithms, clock, random } = options;
+  const certificates = (files: readonly string[]) => files.flatMap((file) => readCertificates(resolve(folder, file)));
+  const timers = systemTimers;
+  const exchanger = new HttpExchanger();
+  const loader = new ThreadedCrlLoader(random);
+  const signatureCache = new SignatureCache();
+  const { crl, ocsp } = section;
+  const limits = { timeMs: crl.timeLimit, maxBytes: crl.maxBytes };
+  const http = new HttpCrlFetcher(exchanger, { ...limits, maxRedirects: MAX_REDIRECTS });
+  const crls = new CrlStore({
+    clock,
+    random,
+    timers,
+    fetcher: new FetcherByScheme({
+      "http:": http,
+      "https:": http,
+      "ldap:": new LdapCrlFetcher(limits),
+      "file:": new FileCrlFetcher(crl.maxBytes),
+    }),
+    disk: section.cache === undefined ? NO_DISK : new FolderCrlDisk(resolve(folder, section.cache)),
+    loader,
+    schedule: { ...REFRESH_SCHEDULE, interval: crl.refresh, tolerance: crl.tolerance },
+  });
+  const service = new StatusService({
+    clock,
+    random,
+    timers,
+    policy: policyOf(section),
+    settings: section,
+    crls,
+    crlSettings: {
+      tolerance: crl.tolerance,
+      allowWeakAlgorithms,
+      useDeltas: crl.deltas,
+      crlSigners: certificates(crl.signers),
+    },
+    ocsp: new OcspClient({
+      clock,
+      random,
+      transport: new HttpOcspTransport(exchanger, { timeMs: ocsp.timeLimit, maxBytes: MAX_RESPONSE, maxRedirects: 0 }),
+      settings: { ...ocsp, trustedResponders: certificates(ocsp.trustedResponders), allowWeakAlgorithms },
+      signatureCache,
+    }),
+    signatureCache,
+  });
+  service.start(cas);
+  return {
+    service,
+    crls,
+    async [Symbol.asyncDispose]() {
+      service[Symbol.dispose]();
+      crls[Symbol.dispose]();
+      exchanger[Symbol.dispose]();
+      await loader[Symbol.asyncDispose]();
+    },
+  };
+}
+
+function readCertificates(file: string): Certificate[] {
+  return fromPem(readFileSync(file, "utf8"), "CERTIFICATE").map(parseCertificate);
+}
+
+const MAX_REDIRECTS = 3;
+/** Octets of an OCSP response: the signer's certificate and perhaps its path are in it. */
+const MAX_RESPONSE = 65_536;

@@ -57,7 +57,8 @@ export function textOf(identity: Bytes): string {
   return identity.toString("latin1");
 }
 
-function usernameOf(identity: string): string {
+/** What stands before the realm. */
+export function usernameOf(identity: string): string {
   const at = identity.indexOf("@");
   return at < 0 ? identity : identity.slice(0, at);
 }

@@ -38,7 +38,7 @@ import type {
   PeerOutcome,
   RememberedIdentities,
 } from "./peerTypes.ts";
-import { ID_REQUESTS } from "./serverTypes.ts";
+import { ID_REQUESTS, type ReauthContext } from "./serverTypes.ts";
 import { AKA_DERIVATION, type AkaVariant, type KeyDerivation } from "./variant.ts";
 
 type Effects = PeerMethodEffect<AkaPeerWorld>[];
@@ -246,7 +246,7 @@ export class AkaPeer implements PeerMethod<AkaPeerWorld> {
     const { reauth } = this.#remembered;
     if (reauth === undefined || reauth.identity !== textOf(this.#identity))
       return this.#clientError(request, "NoReauthentication", "no identity for fast re-authentication was given");
-    const { kEncr, kAut, secret } = reauth.context;
+    const { kEncr, kAut, secret } = reauth;
     if (!macIsRight(this.#variant, kAut, request, macOffset))
       return this.#clientError(request, "WrongMac", "AT_MAC of the fast re-authentication is wrong");
     if (!this.#checkcode.agrees(attributes.AT_CHECKCODE))
@@ -267,11 +267,11 @@ export class AkaPeer implements PeerMethod<AkaPeerWorld> {
         { kAut, extra: nonceS },
       );
     // RFC 4187 5.5: a counter that was seen may be a replay; a full authentication decides.
-    if (counter < reauth.context.counter) {
+    if (counter < reauth.counter) {
       const store = this.#remember({ ...this.#remembered, reauth: undefined });
       return [...store, ...answer({ AT_COUNTER_TOO_SMALL: true })];
     }
-    const store = this.#learn(inner, { ...reauth.context, counter: counter + 1 });
+    const store = this.#learn(inner, { ...reauth, counter: counter + 1 });
     const keys = this.#variant.reauthKeys(secret, this.#identity, counter, nonceS);
     const mac = request.subarray(macOffset!, macOffset! + 16);
     this.#state = {
@@ -333,12 +333,12 @@ export class AkaPeer implements PeerMethod<AkaPeerWorld> {
    */
   #learn(
     { AT_NEXT_PSEUDONYM: pseudonym, AT_NEXT_REAUTH_ID: reauth }: Attributes,
-    context: NonNullable<RememberedIdentities["reauth"]>["context"],
+    context: Omit<ReauthContext, "identity">,
   ): Effects {
     const kept = textOf(this.#identity) === this.#permanent ? undefined : this.#remembered.pseudonym;
     return this.#remember({
       pseudonym: pseudonym === undefined ? kept : withRealmOf(textOf(pseudonym), this.#permanent),
-      reauth: reauth === undefined ? undefined : { identity: textOf(reauth), context },
+      reauth: reauth === undefined ? undefined : { ...context, identity: textOf(reauth) },
     });
   }
 

@@ -29,7 +29,7 @@ export interface AkaPeerOptions {
 export interface RememberedIdentities {
   /** A NAI with realm. */
   pseudonym: string | undefined;
-  reauth: { identity: string; context: ReauthContext } | undefined;
+  reauth: ReauthContext | undefined;
 }
 
 export interface AkaPeerWorld extends World {

@@ -11,7 +11,7 @@ import { DecodeError } from "../../bytes/reader.ts";
 import type { EapRefusal, EapResult, ServerMethod, ServerMethodEffect } from "../method.ts";
 import type { Attributes } from "./attributes.ts";
 import { Checkcode } from "./checkcode.ts";
-import { readIdentity, textOf } from "./identity.ts";
+import { readIdentity, textOf, usernameOf } from "./identity.ts";
 import {
   type AkaMessage,
   decodeAkaMessage,
@@ -255,7 +255,7 @@ export class AkaServer implements ServerMethod<AkaServerWorld> {
     const { kEncr, kAut, reauthSecret: secret } = keys;
     if (nextReauth !== undefined)
       effects.push(
-        this.#storeReauth(nextReauth, { variant: this.#variant.name, imsi, counter: 1, kEncr, kAut, secret }),
+        storeReauth({ variant: this.#variant.name, identity: nextReauth, imsi, counter: 1, kEncr, kAut, secret }),
       );
     const sessionId = Buffer.concat([Buffer.from([this.type]), vector.rand, vector.autn]);
     const result = this.#result(imsi, keys, sessionId, false);
@@ -265,7 +265,8 @@ export class AkaServer implements ServerMethod<AkaServerWorld> {
   // ---- Fast re-authentication ----
 
   #onReauthContext(context: ReauthContext | undefined, nextId: number): Effects {
-    if (context === undefined || context.variant !== this.#variant.name)
+    // The identity goes into the keys but not into AT_MAC: one that was changed on its way must not get this far.
+    if (context?.variant !== this.#variant.name || context.identity !== textOf(this.#identity))
       return this.#askIdentity("AT_FULLAUTH_ID_REQ", nextId);
     // The subscriber is known, so a full authentication needs no further round.
     if (context.counter > this.#options.maxReauthentications)
@@ -287,15 +288,11 @@ export class AkaServer implements ServerMethod<AkaServerWorld> {
     if (verdict.kind === "wrong") return this.#refuse(verdict.refusal, nextId);
     if (verdict.kind === "counterTooSmall") return this.#askVector(context.imsi, undefined, undefined);
     const effects: Effects =
-      nextReauth === undefined ? [] : [this.#storeReauth(nextReauth, { ...context, counter: context.counter + 1 })];
+      nextReauth === undefined ? [] : [storeReauth({ ...context, identity: nextReauth, counter: context.counter + 1 })];
     const sessionId = Buffer.concat([Buffer.from([this.type]), nonceS, mac]);
     const result = this.#result(context.imsi, keys, sessionId, true);
     const { kAut, kEncr, counter } = context;
     return [...effects, ...this.#authorize(result, { kAut, kEncr, counter }, verdict.indicate, nextId)];
-  }
-
-  #storeReauth(identity: string, context: ReauthContext): Effects[number] {
-    return { kind: "store", record: { record: "reauth", username: identity.split("@")[0]!, context } };
   }
 
   // ---- The end ----
@@ -412,6 +409,10 @@ export class AkaServer implements ServerMethod<AkaServerWorld> {
 
 function ask(question: AkaServerAsk): Effects {
   return [{ kind: "ask", ask: question }];
+}
+
+function storeReauth(context: ReauthContext): Effects[number] {
+  return { kind: "store", record: { record: "reauth", username: usernameOf(context.identity), context } };
 }
 
 /** An identity as people may see it. */

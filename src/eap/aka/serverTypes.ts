@@ -65,6 +65,8 @@ export type AkaServerRecord =
 /** What fast re-authentication needs of the full one before it. */
 export interface ReauthContext {
   variant: AkaVariant["name"];
+  /** The identity that stands for this context, realm and all; both ends derive keys from it. */
+  identity: string;
   imsi: string;
   /** AT_COUNTER of the next fast re-authentication; 1 after a full authentication. */
   counter: number;

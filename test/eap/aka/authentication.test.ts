@@ -168,7 +168,7 @@ for (const variant of VARIANTS) {
   test(`${name}: a counter that the peer has seen leads to a full authentication in the same conversation`, () => {
     const [operator, device] = [new Operator(1), new Device()];
     agreed(converse(operator, device, only(variant)));
-    device.remembered.get(type)!.reauth!.context.counter = 2;
+    device.remembered.get(type)!.reauth!.counter = 2;
     const outcome = converse(operator, device, only(variant));
     const result = agreed(outcome);
     assert.ok(!result.reauthentication);

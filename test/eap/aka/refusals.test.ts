@@ -277,7 +277,7 @@ for (const variant of VARIANTS) {
       for (const counter of [undefined, 0, 2]) {
         const [operator, device] = [new Operator(1), new Device()];
         agreed(converse(operator, device, settings));
-        const { kAut, kEncr } = device.remembered.get(type)!.reauth!.context;
+        const { kAut, kEncr } = device.remembered.get(type)!.reauth!;
         const encrypted =
           counter === undefined ? {} : encryptAttributes(kEncr, Buffer.alloc(16), { AT_COUNTER: counter });
         const attributes = direction === "request" ? { AT_NOTIFICATION: 32768, ...encrypted } : encrypted;

@@ -17,6 +17,7 @@ import type {
   AkaServerAnswer,
   AkaServerAsk,
   AkaServerOptions,
+  AkaServerRecord,
   AkaServerWorld,
   ReauthContext,
 } from "../../../src/eap/aka/serverTypes.ts";
@@ -41,8 +42,8 @@ import { peerOptions, serverOptions } from "./options.ts";
 
 export const IMSI = "001010123456789";
 export const REALM = "nai.epc.mnc001.mcc001.3gppnetwork.org";
-const K = Buffer.from("465b5ce8b199b49faa5f0a2ee238a6bc", "hex");
-const OPC = Buffer.from("cd63cb71954a9f4e48a5994e37a02baf", "hex");
+export const K = Buffer.from("465b5ce8b199b49faa5f0a2ee238a6bc", "hex");
+export const OPC = Buffer.from("cd63cb71954a9f4e48a5994e37a02baf", "hex");
 
 /** HSS and identity store of an operator, with the SQN of one subscriber. */
 export class Operator {
@@ -78,6 +79,11 @@ export class Operator {
       case "authorize":
         return { ask: "authorize", verdict: this.authorization };
     }
+  }
+
+  store(record: AkaServerRecord): void {
+    if (record.record === "pseudonym") this.pseudonyms.set(record.username, record.imsi);
+    else this.reauths.set(record.username, record.context);
   }
 
   #vector(ask: Extract<AkaServerAsk, { ask: "vector" }>): AkaServerAnswer {
@@ -196,11 +202,8 @@ export function converse(operator: Operator, device: Device, settings: Settings 
       if (effect.kind === "send") send("request", effect.packet);
       else if (effect.kind === "ask") onServer(authenticator.answer(effect.askId, operator.answer(effect.ask)));
       else if (effect.kind === "dropped") outcome.dropped.push(`server: ${effect.problem}`);
-      else if (effect.kind === "store") {
-        const { record } = effect;
-        if (record.record === "pseudonym") operator.pseudonyms.set(record.username, record.imsi);
-        else operator.reauths.set(record.username, record.context);
-      } else {
+      else if (effect.kind === "store") operator.store(effect.record);
+      else {
         outcome.server = effect.kind === "succeeded" ? effect.result : effect.refusal;
         send("request", effect.packet);
       }

@@ -49,7 +49,7 @@ export class CardReader implements AsyncDisposable {
 
   /** Puts a card in; returns once pcscd has seen it. */
   async insert(settings: CardSettings): Promise<void> {
-    const script = fileURLToPath(new URL("virtualCardProcess.ts", import.meta.url));
+    const script = fileURLToPath(new URL("./virtualCardProcess.ts", import.meta.url));
     const target = ["-t", String(this.#daemon.pid), "-n"];
     const card = spawn("nsenter", [...target, process.execPath, script, String(PORT), JSON.stringify(settings)], {
       stdio: ["ignore", "pipe", "pipe"],

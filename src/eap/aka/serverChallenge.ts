@@ -21,7 +21,7 @@ export interface ServerContext {
 }
 
 /** The functions on offer; EAP-AKA has one that nobody names. */
-export function offeredDerivations({ variant, options }: ServerContext): readonly KeyDerivation[] {
+function offeredDerivations({ variant, options }: ServerContext): readonly KeyDerivation[] {
   return variant.name === "EAP-AKA" ? [AKA_DERIVATION] : options.keyDerivations;
 }
 

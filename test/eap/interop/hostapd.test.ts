@@ -46,6 +46,19 @@ for (const variant of [AKA, AKA_PRIME]) {
     assert.equal(run.operator.vectors, 1);
   });
 
+  test(`hostapd with ${variant.name}: a counter that our peer has seen leads to a full authentication`, async () => {
+    const operator = new Operator(1);
+    const device = new Device();
+    await using hostapd = await Hostapd.start(operator, { methods: METHODS });
+    agreedDigit(await authenticateAt(hostapd, device, [variant]));
+    device.remembered.get(variant.type)!.reauth!.counter = 2;
+    const second = await authenticateAt(hostapd, device, [variant]);
+    // The identity of the fast re-authentication goes into the keys of the full one.
+    assert.equal(agreedDigit(second), reauth);
+    assert.ok(!("reason" in second.outcome) && !second.outcome.reauthentication);
+    assert.equal(operator.vectors, 2);
+  });
+
   test(`hostapd with ${variant.name}: pseudonyms alone`, async () => {
     const run = await attempts(3, [variant], { identities: 1 });
     assert.deepEqual(run.attempts.map(agreedDigit), [permanent, pseudonym, pseudonym]);
@@ -95,4 +108,10 @@ test("hostapd's AT_BIDDING is understood: a peer that could have had EAP-AKA' re
 test("hostapd that offers EAP-AKA' first: our peer that knows both takes it", async () => {
   const run = await attempts(1, [AKA_PRIME, AKA], { methods: { ...METHODS, 6: "AKA',AKA" } });
   assert.deepEqual(run.attempts.map(agreedDigit), ["6"]);
+});
+
+test("hostapd takes the rejection of its network name by our peer", async () => {
+  const run = await attempts(1, [AKA_PRIME], {}, { networkName: "HRPD" });
+  const { outcome, accepted } = run.attempts[0]!;
+  assert.ok("reason" in outcome && outcome.reason === "WrongNetworkName" && !accepted);
 });

@@ -1,5 +1,6 @@
 /** Diameter messages as a header and a list of AVPs (RFC 6733 3). */
 import type { Bytes } from "../../bytes/bytes.ts";
+import { MessageStream } from "../../bytes/framing.ts";
 import { Reader } from "../../bytes/reader.ts";
 import { Writer } from "../../bytes/writer.ts";
 import { type Avp, readAvps, writeAvp } from "./avp.ts";
@@ -60,11 +61,13 @@ export function decodeMessage(bytes: Bytes): DiameterMessage {
   return { header, avps: readAvps(new Reader(bytes.subarray(HEADER_LENGTH), HEADER_LENGTH), "message") };
 }
 
-/**
- * What the first four octets of a message say about its length; throws DiameterError if no message can begin so. For
- * framing: a stream that begins wrongly cannot be read on.
- */
-export function checkStart(bytes: Bytes): number {
+/** Messages out of a stream (RFC 6733 2.1); one that begins wrongly cannot be read on. */
+export function messageStream(): MessageStream {
+  return new MessageStream(4, checkStart);
+}
+
+/** The length that the first four octets of a message say; throws DiameterError if no message can begin so. */
+function checkStart(bytes: Bytes): number {
   if (bytes[0] !== 1)
     throw new DiameterError(ResultCode.UNSUPPORTED_VERSION, "Diameter version", 0, `${bytes[0]}, this is 1`);
   const length = bytes.readUIntBE(1, 3);

@@ -19,7 +19,6 @@ import {
 import { describeAvps, describeCommand } from "../../../src/diameter/codec/describe.ts";
 import { AVPS, type AvpDefinition, avpName } from "../../../src/diameter/codec/dictionary.ts";
 import { DiameterError } from "../../../src/diameter/codec/error.ts";
-import { MessageStream } from "../../../src/diameter/codec/framing.ts";
 import { readValues, writeValues } from "../../../src/diameter/codec/grammar.ts";
 import {
   type DiameterHeader,
@@ -27,6 +26,7 @@ import {
   decodeMessage,
   encodeMessage,
   MAX_MESSAGE,
+  messageStream,
   peekHeader,
 } from "../../../src/diameter/codec/message.ts";
 import { Application, ResultCode } from "../../../src/diameter/codec/numbers.ts";
@@ -154,7 +154,7 @@ test("the octets of a stream give the same messages however they are cut", () =>
     fc.property(fc.array(message, { maxLength: 5 }), fc.array(fc.nat(), { maxLength: 30 }), (messages, cuts) => {
       const whole = Buffer.concat(messages);
       const places = [...cuts.map((cut) => cut % (whole.length + 1)), whole.length].sort((a, b) => a - b);
-      const stream = new MessageStream();
+      const stream = messageStream();
       const seen: Buffer[] = [];
       let from = 0;
       for (const to of places) {
@@ -171,8 +171,8 @@ test("the octets of a stream give the same messages however they are cut", () =>
 
 test("a stream refuses a length that no message has at its fourth octet", () => {
   for (const start of ["02000014", "01000010", "01000015", "01ffffff", "01020004"])
-    assert.throws(() => new MessageStream().push(Buffer.from(start, "hex")), DiameterError, start);
-  assert.deepEqual(new MessageStream().push(Buffer.from("01020000", "hex")), [], "the largest that is taken");
+    assert.throws(() => messageStream().push(Buffer.from(start, "hex")), DiameterError, start);
+  assert.deepEqual(messageStream().push(Buffer.from("01020000", "hex")), [], "the largest that is taken");
 });
 
 test("a message's first faults are told apart by their Result-Code", () => {

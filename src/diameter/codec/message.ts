@@ -29,7 +29,7 @@ export interface DiameterMessage {
   avps: readonly Avp[];
 }
 
-export const HEADER_LENGTH = 20;
+const HEADER_LENGTH = 20;
 
 /** Octets of the largest message taken; EAP carries 64 kB at most, and nothing else here is large. */
 export const MAX_MESSAGE = 128 * 1024;

@@ -27,7 +27,7 @@ export interface RadiusPacket {
 }
 
 export const HEADER_LENGTH = 20;
-export const MAX_PACKET = 4096;
+const MAX_PACKET = 4096;
 export const AUTHENTICATOR_LENGTH = 16;
 
 /** Value octets of one attribute. */

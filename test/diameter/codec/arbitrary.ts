@@ -26,7 +26,7 @@ export const header: fc.Arbitrary<DiameterHeader> = record<DiameterHeader>({
   endToEnd: u32,
 }).map((head) => ({ ...head, error: head.error && !head.request }));
 
-export const avp: fc.Arbitrary<Avp> = record({
+const avp: fc.Arbitrary<Avp> = record({
   code: u32,
   vendor: fc.oneof(fc.constant(0), u32),
   mandatory: fc.boolean(),

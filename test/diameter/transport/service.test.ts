@@ -39,7 +39,8 @@ class Watched {
 
 function options(host: string, events: Watched, more: Partial<DiameterServiceOptions>): DiameterServiceOptions {
   return {
-    ...systemEnvironment,
+    clock: systemEnvironment.clock,
+    random: systemEnvironment.random,
     identity: {
       host,
       realm: "example",

@@ -6,11 +6,12 @@ import { sealRequest, sealResponse, verifyResponse } from "../../../src/radius/c
 import { Code } from "../../../src/radius/codec/numbers.ts";
 import { attribute, attributeOf, decodePacket } from "../../../src/radius/codec/packet.ts";
 import { type ClientSettings, RadiusServer, type Source } from "../../../src/radius/core/server.ts";
-import { forSeeds, type Link, PERFECT_LINK, World } from "../../../src/sim/world.ts";
+import { forSeeds, type Link, World } from "../../../src/sim/world.ts";
 import { mutated, octets } from "../codec/arbitrary.ts";
 import { SECRET, SimulatedClient, SimulatedServer } from "./network.ts";
 
 const GATEWAY: ClientSettings = { name: "segw", by: { kind: "address", block: "10.0.0.0/24", secret: SECRET } };
+const PERFECT_LINK: Link = { loss: 0, duplicate: 0, delay: [1, 1] };
 const BAD_LINK: Link = { loss: 0.2, duplicate: 0.2, delay: [1, 800] };
 const USER = [attribute("User-Name", "ap-1.example")];
 const ACCEPT = { code: Code.AccessAccept, attributes: [attribute("Session-Timeout", 3600)] };

@@ -15,6 +15,7 @@ import type { TlsCredentials } from "../../../src/radius/transport/tls.ts";
 import { systemEnvironment } from "../../../src/sim/system.ts";
 import { TlsAuthority } from "../../net/tlsCredentials.ts";
 
+const WORLD = { clock: systemEnvironment.clock, random: systemEnvironment.random };
 const SECRET = Buffer.from("a secret that both know");
 const CLIENTS: ClientSettings[] = [
   { name: "loopback", by: { kind: "address", block: "127.0.0.0/8", secret: SECRET } },
@@ -30,7 +31,7 @@ const echo: RadiusListenerOptions["onRequest"] = ({ packet, client }, answer) =>
 
 async function listen(ends: AsyncDisposableStack, more: Partial<RadiusListenerOptions>): Promise<RadiusListener> {
   const listener = await RadiusListener.start({
-    ...systemEnvironment,
+    ...WORLD,
     clients: CLIENTS,
     udp: [],
     radsec: [],
@@ -48,7 +49,7 @@ function requester(
   tls?: TlsCredentials,
   timers = {},
 ): RadiusRequester {
-  const client = new RadiusRequester({ ...systemEnvironment, servers, tls, timers, onEvent: () => {} });
+  const client = new RadiusRequester({ ...WORLD, servers, tls, timers, onEvent: () => {} });
   ends.defer(async () => client.close());
   return client;
 }

@@ -91,6 +91,15 @@ const EXCEPTIONS: readonly Exception[] = [
     path: "src/esp/planes/",
     reason: "a data plane is a shell: it moves packets between devices, sockets and the core",
   },
+  {
+    path: "src/diameter/transport/",
+    reason: "the shell of the Diameter node: its TCP and TLS sockets, for the gateway and the AAA server alike",
+  },
+  {
+    path: "src/radius/transport/",
+    reason:
+      "the shell of the RADIUS client and server: UDP sockets and RadSec, for the gateway and the AAA server alike",
+  },
 ];
 
 const MODULES: ReadonlySet<string> = new Set([

@@ -1,0 +1,142 @@
+/** A RADIUS server on the wire: UDP ports, and RadSec (TLS over TCP, RFC 6614). */
+import { createSocket, type Socket as DatagramSocket } from "node:dgram";
+import { once } from "node:events";
+import { isIPv6 } from "node:net";
+import { createServer, type Server, type TLSSocket } from "node:tls";
+import { DecodeError } from "../../bytes/reader.ts";
+import { packetStream, type RadiusPacket } from "../codec/packet.ts";
+import {
+  type PortPurpose,
+  type RadiusAnswer,
+  type RadiusDropReason,
+  RadiusServer,
+  type RadiusServerEffect,
+  type RadiusServerOptions,
+  type Source,
+} from "../core/server.ts";
+import { certifiedNames, type Endpoint, type TlsCredentials, tlsOptions, writeOrCut } from "./tls.ts";
+
+export interface RadiusListenerOptions extends RadiusServerOptions {
+  udp: readonly (Endpoint & { purpose: PortPurpose })[];
+  radsec: readonly Endpoint[];
+  /** Needed for RadSec. */
+  tls?: TlsCredentials | undefined;
+  /** A request for the application, which calls `answer` once, whenever it can; with undefined nothing is sent. */
+  onRequest(request: ReceivedRequest, answer: (answer: RadiusAnswer | undefined) => void): void;
+  onDrop(reason: RadiusDropReason, message: string): void;
+}
+
+export interface ReceivedRequest {
+  packet: RadiusPacket;
+  client: string;
+  source: Source;
+}
+
+export class RadiusListener {
+  readonly #options: RadiusListenerOptions;
+  readonly #server: RadiusServer;
+  readonly #sockets: DatagramSocket[] = [];
+  readonly #listeners: Server[] = [];
+  readonly #connections = new Map<number, TLSSocket>();
+  #nextConnection = 1;
+
+  private constructor(options: RadiusListenerOptions) {
+    this.#options = options;
+    this.#server = new RadiusServer(options);
+  }
+
+  /** Listens; throws what binding throws. */
+  static async start(options: RadiusListenerOptions): Promise<RadiusListener> {
+    const listener = new RadiusListener(options);
+    for (const where of options.udp) await listener.#bind(where);
+    for (const where of options.radsec) await listener.#listen(where);
+    return listener;
+  }
+
+  /** Ports in the order of `udp` and of `radsec`, as the system chose them. */
+  ports(): { udp: number[]; radsec: number[] } {
+    const radsec = this.#listeners.map((server) => (server.address() as { port: number }).port);
+    return { udp: this.#sockets.map((socket) => socket.address().port), radsec };
+  }
+
+  async close(): Promise<void> {
+    for (const socket of this.#connections.values()) socket.destroy();
+    await Promise.all([
+      ...this.#sockets.map((socket) => new Promise<void>((resolve) => socket.close(resolve))),
+      ...this.#listeners.map((server) => new Promise<void>((resolve) => server.close(() => resolve()))),
+    ]);
+  }
+
+  async #bind({ address, port, purpose }: Endpoint & { purpose: PortPurpose }): Promise<void> {
+    const socket = createSocket({ type: isIPv6(address) ? "udp6" : "udp4" });
+    const index = this.#sockets.length;
+    this.#sockets.push(socket);
+    socket.bind(port, address);
+    await once(socket, "listening");
+    socket.setRecvBufferSize(RECEIVE_BUFFER);
+    // An ICMP error or a full queue concerns one datagram; its sender asks again.
+    socket.on("error", () => {});
+    socket.on("message", (bytes, from) => {
+      const source = { kind: "udp", socket: index, purpose, address: unmapped(from.address), port: from.port } as const;
+      this.#perform(this.#server.received(bytes, source));
+    });
+  }
+
+  async #listen({ address, port }: Endpoint): Promise<void> {
+    const { tls } = this.#options;
+    if (tls === undefined) throw new Error("RadSec needs a certificate, a key and CAs");
+    const server = createServer({ ...tlsOptions(tls), requestCert: true }, (socket) => this.#accept(socket));
+    server.maxConnections = MAX_CONNECTIONS;
+    server.on("tlsClientError", () => {});
+    this.#listeners.push(server);
+    server.listen(port, address);
+    await once(server, "listening");
+  }
+
+  #accept(socket: TLSSocket): void {
+    const connection = this.#nextConnection++;
+    const source = { kind: "tls", connection, names: certifiedNames(socket) } as const;
+    this.#connections.set(connection, socket);
+    const stream = packetStream();
+    socket.on("error", () => {});
+    socket.on("close", () => this.#connections.delete(connection));
+    socket.on("data", (chunk: Buffer) => {
+      try {
+        for (const bytes of stream.push(chunk)) this.#perform(this.#server.received(bytes, source));
+      } catch (error) {
+        if (!(error instanceof DecodeError)) throw error;
+        this.#options.onDrop("Malformed", error.message);
+        socket.destroy();
+      }
+    });
+  }
+
+  #perform(effects: readonly RadiusServerEffect[]): void {
+    for (const effect of effects) {
+      if (effect.kind === "send") this.#send(effect.to, effect.bytes);
+      else if (effect.kind === "dropped") this.#options.onDrop(effect.reason, effect.message);
+      else {
+        const { handle, packet, client, source } = effect;
+        this.#options.onRequest({ packet, client, source }, (answer) =>
+          this.#perform(this.#server.answer(handle, answer)),
+        );
+      }
+    }
+  }
+
+  #send(to: Source, bytes: Buffer): void {
+    if (to.kind === "udp") this.#sockets[to.socket]!.send(bytes, to.port, to.address);
+    else {
+      const socket = this.#connections.get(to.connection);
+      if (socket !== undefined) writeOrCut(socket, bytes);
+    }
+  }
+}
+
+/** An IPv4 address that came through an IPv6 socket is an IPv4 address (RFC 4291 2.5.5.2). */
+function unmapped(address: string): string {
+  return address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address;
+}
+
+const RECEIVE_BUFFER = 4 * 1024 * 1024;
+const MAX_CONNECTIONS = 1000;

@@ -275,7 +275,7 @@ export class IkeEndpoint {
         to,
         natT,
       );
-      return this.#takeEffects();
+      return this.#drop("unsupportedCriticalPayload", from, `payload type ${unknown.type}, marked critical`);
     }
     const chosen = chooseIke(connection.ikeProposals, offer.proposals);
     if (chosen === undefined) {

@@ -28,19 +28,24 @@ export interface WorldOptions {
 
 /** The responder as the gateway reaches it: it takes time, and can be made to fail or lie. */
 export interface Responder {
-  /** Requests so far. */
-  asked: number;
+  /** URLs asked so far, in order. */
+  asked: string[];
   /** Milliseconds. */
   delay: number;
-  reachable: boolean;
+  reachable: (url: string) => boolean;
   /** Changes a response before it is handed out. */
-  alter: (response: Bytes) => Bytes;
+  alter: (response: Bytes, request: Bytes) => Bytes;
 }
 
 export class Ecosystem {
   readonly world: World;
   readonly credentials: Credentials;
-  readonly responder: Responder = { asked: 0, delay: 20, reachable: true, alter: (response) => response };
+  readonly responder: Responder = {
+    asked: [],
+    delay: 20,
+    reachable: () => true,
+    alter: (response) => response,
+  };
   readonly #ocsp: OcspResponder;
 
   constructor(credentials: Credentials, options: WorldOptions = {}) {
@@ -80,12 +85,12 @@ export class Ecosystem {
     return watched;
   }
 
-  readonly fetchOcsp = (_url: string, request: Bytes): Promise<Bytes> => {
+  readonly fetchOcsp = (url: string, request: Bytes): Promise<Bytes> => {
     const { responder } = this;
-    responder.asked += 1;
+    responder.asked.push(url);
     return new Promise((resolve, reject) => {
-      if (responder.reachable)
-        this.world.after(responder.delay, () => resolve(responder.alter(this.#ocsp.answer(request).der)));
+      if (responder.reachable(url))
+        this.world.after(responder.delay, () => resolve(responder.alter(this.#ocsp.answer(request).der, request)));
       else this.world.after(UNREACHABLE_AFTER, () => reject(new Error("no answer within 5000 ms")));
     });
   };

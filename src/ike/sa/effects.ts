@@ -147,4 +147,5 @@ export type DropReason =
   | "cookieWrong"
   | "unsupportedVersion"
   | "unencrypted"
+  | "unsupportedCriticalPayload"
   | "noProposal";

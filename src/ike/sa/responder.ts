@@ -223,7 +223,7 @@ function complete(sa: IkeSa, state: In<"AwaitAddress">, assigned: AssignedAddres
   );
   sa.sendResponse([...payloads, ...answer.payloads]);
   becomeEstablished(sa, state.peer, state.verified, assigned);
-  answer.install?.();
+  answer.conclude();
 }
 
 /** strongSwan and others send CERTREQ in IKE_AUTH, where it belongs for an initiator (RFC 7296 1.2). */

@@ -3,7 +3,7 @@ import type { Bytes } from "../../src/bytes/bytes.ts";
 import { decodeMessage, decodePayloads } from "../../src/ike/codec/decode.ts";
 import { encodeMessage, encodePayloads } from "../../src/ike/codec/encode.ts";
 import { peekHeader } from "../../src/ike/codec/header.ts";
-import { findNotify, type IkeHeader, type Payload } from "../../src/ike/codec/message.ts";
+import type { IkeHeader, Payload } from "../../src/ike/codec/message.ts";
 import { ExchangeType, PayloadType } from "../../src/ike/codec/numbers.ts";
 import { type Encoded, ivLength, openEncrypted, protectMessage } from "../../src/ike/crypto/protect.ts";
 import type { Address, World } from "../../src/sim/world.ts";
@@ -74,10 +74,6 @@ export function misspeak(
 
 export function without(...kinds: Payload["kind"][]): Rewriting {
   return (payloads) => payloads.filter(({ kind }) => !kinds.includes(kind));
-}
-
-export function withoutNotify(type: number): Rewriting {
-  return (payloads) => payloads.filter((payload) => payload !== findNotify(payloads, type));
 }
 
 /** Adds a payload of a type that nobody knows. */

@@ -233,3 +233,5 @@ function noteLateCertificateRequests(sa: IkeSa, payloads: readonly Payload[]): v
 
 /** How long a peer may take from IKE_SA_INIT to IKE_AUTH, milliseconds. */
 const HALF_OPEN_LIMIT = 30_000;
+/** Octets of an IKE_SA_INIT request, which is kept until IKE_AUTH; several times what peers send. */
+export const MAX_INIT_OCTETS = 8_192;

@@ -22,7 +22,16 @@ export type DeviceState =
   | { kind: "Idle" }
   | { kind: "Unfit"; problems: readonly string[] }
   | { kind: "Attaching"; sa: IkeSaId; attempt: number }
-  | { kind: "Attached"; sa: IkeSaId; addresses: readonly string[]; ocsp: string }
+  | {
+      kind: "Attached";
+      sa: IkeSaId;
+      addresses: readonly string[];
+      ocsp: string;
+      /** The attempt that led here, 0 once it has led to a tunnel; should it end, waiting goes on from there. */
+      attempt: number;
+      /** Why there is no tunnel. */
+      refusal: IkeRefusal | undefined;
+    }
   | { kind: "Waiting"; attempt: number; refusal: IkeRefusal | undefined }
   | { kind: "Stopped"; refusal: IkeRefusal | undefined };
 
@@ -44,6 +53,7 @@ export interface DeviceOptions {
 }
 
 type Ask<K extends Request["ask"]> = Extract<Request, { ask: K }>;
+type Attached = Extract<DeviceState, { kind: "Attached" }>;
 
 export class HomeNodeB implements IkeDecisions {
   readonly service: IkeService;
@@ -172,6 +182,8 @@ export class HomeNodeB implements IkeDecisions {
           sa: event.sa,
           addresses: innerAddresses(event.addresses),
           ocsp: event.evidence.ocsp,
+          attempt: state.kind === "Attaching" ? state.attempt : 0,
+          refusal: undefined,
         });
         break;
       case "ikeRekeyed":
@@ -187,9 +199,13 @@ export class HomeNodeB implements IkeDecisions {
         break;
       case "childInstalled":
         this.#children.add(event.child);
+        if (state.kind === "Attached") this.#state = { ...state, attempt: 0, refusal: undefined };
+        break;
+      case "childFailed":
+        if (state.kind === "Attached" && state.sa === event.sa && this.#children.size === 0) this.#letGo(state, event);
         break;
       case "closed":
-        if (state.kind === "Attached" && state.sa === event.sa) this.#retryAfter(0, undefined);
+        if (state.kind === "Attached" && state.sa === event.sa) this.#retryAfter(state.attempt, state.refusal);
         break;
     }
   }
@@ -200,6 +216,12 @@ export class HomeNodeB implements IkeDecisions {
       if (this.#state.kind === "Attached" && this.#children.size === 0)
         this.service.command(this.#state.sa, "createChild");
     });
+  }
+
+  /** The gateway gives no tunnel: attaching anew, after a while, is all that may help. */
+  #letGo(state: Attached, { notify, message }: { notify: number; message: string }): void {
+    this.#state = { ...state, refusal: { reason: "NoTunnel", message, by: "peer", notify } };
+    this.service.command(state.sa, "close", "protocolError");
   }
 
   #retryAfter(attempt: number, refusal: IkeRefusal | undefined): void {

@@ -26,7 +26,7 @@ import type { Answer, CloseCause, DropReason, Effect, IkeSaId, PeerIdentity } fr
 import { IkeSa, notify, type Path, type SaHost } from "./sa/ikeSa.ts";
 import { sendInit } from "./sa/initiator.ts";
 import { chooseIke } from "./sa/proposal.ts";
-import { answerInit, deriveKeysLate } from "./sa/responder.ts";
+import { answerInit, deriveKeysLate, MAX_INIT_OCTETS } from "./sa/responder.ts";
 
 export interface EndpointOptions {
   clock: Clock;
@@ -224,6 +224,7 @@ export class IkeEndpoint {
     ) {
       return this.#drop("unexpectedExchange", from, `exchange ${header.exchangeType} without a responder SPI`);
     }
+    if (packet.length > MAX_INIT_OCTETS) return this.#drop("malformed", from, `IKE_SA_INIT of ${packet.length} octets`);
     const key = `${header.initiatorSpi} ${from.address} ${from.port}`;
     const known = this.#halfOpen.get(key);
     if (known !== undefined) {
@@ -275,7 +276,7 @@ export class IkeEndpoint {
         to,
         natT,
       );
-      return this.#takeEffects();
+      return this.#drop("unsupportedCriticalPayload", from, `payload type ${unknown.type}, marked critical`);
     }
     const chosen = chooseIke(connection.ikeProposals, offer.proposals);
     if (chosen === undefined) {

@@ -65,7 +65,8 @@ export class AddressPool {
       });
     }
     if (selectors.length > 0) return { attributes, selectors };
-    this.release(holder);
+    if (!FAMILIES.some(([type]) => asked.some((attribute) => attribute.type === type)))
+      return { reason: "NoAddressRequested", message: `${identity} asked for configuration, but for no inner address` };
     return {
       reason: "NoAddressLeft",
       message: `no inner address is left for ${identity}: enlarge pool.blocks, of which ${this.size} addresses are in use`,

@@ -95,7 +95,8 @@ export class OwnStatus {
         allowWeakAlgorithms,
       });
       if (verdict.status === "invalid")
-        return onProblem(
+        return this.#failed(
+          subject,
           `${url} gave no good answer about "${certificate.subject}": ${describeOcspProblem(verdict.problem)}`,
         );
       // Bad news is passed on as well: the device is to hear it from us sooner than not at all.
@@ -104,9 +105,13 @@ export class OwnStatus {
       const goodUntil = verdict.evidence.nextUpdate ?? time + refreshAfter;
       subject.kept = { response, goodUntil, refreshAt: Math.min(time + refreshAfter, (time + goodUntil) / 2) };
     } catch (error) {
-      onProblem(error instanceof Error ? error.message : String(error));
-      if (subject.kept !== undefined) subject.kept.refreshAt = clock.now() + RETRY_AFTER;
+      this.#failed(subject, error instanceof Error ? error.message : String(error));
     }
+  }
+
+  #failed({ kept }: Subject, problem: string): void {
+    this.#options.onProblem(problem);
+    if (kept !== undefined) kept.refreshAt = this.#options.clock.now() + RETRY_AFTER;
   }
 }
 

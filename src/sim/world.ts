@@ -130,15 +130,35 @@ export class World implements Clock, Timers {
 
 /** Runs a simulation under many seeds; a failure names its seed, and FEMTOGATE_SEED replays that one alone. */
 export function forSeeds(count: number, replay: string | undefined, simulate: (seed: number) => void): void {
-  const seeds = replay === undefined ? Array.from({ length: count }, (_, index) => index + 1) : [Number(replay)];
-  for (const seed of seeds) {
+  for (const seed of seedsOf(count, replay)) {
     try {
       simulate(seed);
     } catch (error) {
-      throw new Error(
-        `seed ${seed} failed; replay it with FEMTOGATE_SEED=${seed}: ${error instanceof Error ? error.message : String(error)}`,
-        { cause: error },
-      );
+      throw naming(seed, error);
     }
   }
+}
+
+/** As `forSeeds`, for simulations of parties that answer through promises; one seed after the other. */
+export async function forSeedsSettled(
+  count: number,
+  replay: string | undefined,
+  simulate: (seed: number) => Promise<void>,
+): Promise<void> {
+  for (const seed of seedsOf(count, replay)) {
+    try {
+      await simulate(seed);
+    } catch (error) {
+      throw naming(seed, error);
+    }
+  }
+}
+
+function seedsOf(count: number, replay: string | undefined): number[] {
+  return replay === undefined ? Array.from({ length: count }, (_, index) => index + 1) : [Number(replay)];
+}
+
+function naming(seed: number, error: unknown): Error {
+  const problem = error instanceof Error ? error.message : String(error);
+  return new Error(`seed ${seed} failed; replay it with FEMTOGATE_SEED=${seed}: ${problem}`, { cause: error });
 }

@@ -182,10 +182,11 @@ function checkInBand(
         certificate: name,
       });
     if (verdict.status === "invalid")
-      return refuse("NoValidOcspResponse", `${describeOcspProblem(verdict.problem)} (TS 33.320 7.2.3)`, {
-        certificate: name,
-        problem: verdict.problem,
-      });
+      return refuse(
+        "NoValidOcspResponse",
+        `no valid OCSP response for "${name}" came in-band: ${describeOcspProblem(verdict.problem)} (TS 33.320 7.2.3)`,
+        { certificate: name, problem: verdict.problem },
+      );
     if (verdict.status === "revoked")
       return refuse(
         "CertificateRevoked",

@@ -21,10 +21,10 @@ export type ChildResult =
   | { kind: "installed"; child: ChildSa }
   | { kind: "failed"; notify: number; message: string; group?: number };
 
-/** Our answer to an offer: payloads to send and, if it is accepted, what installs it once they are sent. */
+/** Our answer to an offer: payloads to send, and what is done once they are: install the CHILD SA, or tell why not. */
 export interface ChildAnswer {
   payloads: Payload[];
-  install: (() => ChildSa) | undefined;
+  conclude(): ChildSa | undefined;
 }
 
 /** SA, TSi and TSr of an offer; selectors of a CHILD SA that is being rekeyed stay as they are (RFC 7296 2.9.2). */
@@ -52,20 +52,23 @@ export function answerChild(
   const offer = find(request, "SA");
   const tsi = find(request, "TSi");
   const tsr = find(request, "TSr");
-  if (offer === undefined || tsi === undefined || tsr === undefined) return refused(NotifyType.INVALID_SYNTAX);
+  if (offer === undefined || tsi === undefined || tsr === undefined)
+    return refused(sa, NotifyType.INVALID_SYNTAX, "the peer's offer lacks SA, TSi or TSr (RFC 7296 1.3.1)");
   // We know tunnel mode only (TS 33.320 7.2: ESP tunnel); ignoring USE_TRANSPORT_MODE declines it (RFC 7296 1.3.1).
   const chosen = chooseEsp(sa.connection.espProposals, offer.proposals, exchange !== undefined);
-  if (chosen === undefined) return refused(NotifyType.NO_PROPOSAL_CHOSEN);
+  if (chosen === undefined) return refused(sa, NotifyType.NO_PROPOSAL_CHOSEN, "no ESP proposal in common");
   const { group, esp } = chosen.suite;
   const keyPayload = find(request, "KE");
   if (group !== Group.NONE && keyPayload?.group !== group) {
     const data = Buffer.alloc(2);
     data.writeUInt16BE(group);
-    return { payloads: [notify(NotifyType.INVALID_KE_PAYLOAD, data)], install: undefined };
+    // The peer offers again with that group: nothing has gone wrong yet.
+    return { payloads: [notify(NotifyType.INVALID_KE_PAYLOAD, data)], conclude: () => undefined };
   }
   const remoteSelectors = narrow(tsi.selectors, replaces?.remoteSelectors ?? peerSelectors);
   const localSelectors = narrow(tsr.selectors, replaces?.localSelectors ?? sa.connection.localSelectors);
-  if (remoteSelectors.length === 0 || localSelectors.length === 0) return refused(NotifyType.TS_UNACCEPTABLE);
+  if (remoteSelectors.length === 0 || localSelectors.length === 0)
+    return refused(sa, NotifyType.TS_UNACCEPTABLE, "the peer asks for traffic none of which is allowed here");
 
   let ke: KeyExchange | undefined;
   let sharedSecret: Buffer | undefined;
@@ -75,7 +78,7 @@ export function answerChild(
       sharedSecret = ke.computeShared(keyPayload!.data);
     } catch (error) {
       if (!(error instanceof BadKeyExchangeError)) throw error;
-      return refused(NotifyType.INVALID_SYNTAX);
+      return refused(sa, NotifyType.INVALID_SYNTAX, error.message);
     }
   }
   const inboundSpi = sa.host.newEspSpi();
@@ -92,7 +95,7 @@ export function answerChild(
     { kind: "TSr", selectors: localSelectors },
   ];
   const outboundSpi = espSpiOf(chosen.peerSpi);
-  const install = () =>
+  const conclude = () =>
     installChild(sa, {
       esp,
       nonces,
@@ -104,7 +107,7 @@ export function answerChild(
       weOffered: false,
       replaces: replaces?.id,
     });
-  return { payloads, install };
+  return { payloads, conclude };
 }
 
 /** Takes the responder's answer to our offer and installs the CHILD SA, or says why there is none. */
@@ -263,8 +266,15 @@ function copySelector(selector: TrafficSelector): TrafficSelector {
   return { ...selector, startAddress: copyOf(selector.startAddress), endAddress: copyOf(selector.endAddress) };
 }
 
-function refused(type: (typeof NotifyType)[keyof typeof NotifyType]): ChildAnswer {
-  return { payloads: [notify(type)], install: undefined };
+/** The peer is told the notify; why stands in the event. */
+function refused(sa: IkeSa, type: (typeof NotifyType)[keyof typeof NotifyType], message: string): ChildAnswer {
+  return {
+    payloads: [notify(type)],
+    conclude() {
+      sa.host.emit({ kind: "event", event: { kind: "childFailed", sa: sa.id, notify: type, message } });
+      return undefined;
+    },
+  };
 }
 
 function failed(type: number, message: string): ChildResult {

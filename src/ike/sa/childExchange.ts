@@ -93,7 +93,7 @@ export function onCreateChildRequest(sa: IkeSa, payloads: readonly Payload[]): v
     sa.originalInitiator || state?.assigned === undefined ? sa.connection.remoteSelectors : state.assigned.selectors;
   const answer = answerChild(sa, payloads, { nonceI, nonceR }, assigned, replaced, "CREATE_CHILD_SA");
   sa.sendResponse(answer.payloads);
-  const made = answer.install?.();
+  const made = answer.conclude();
   if (made === undefined || replaced === undefined) return;
   const ours = sa.outgoing?.sent;
   if (ours?.kind === "createChild" && ours.replaces === replaced.id) {

@@ -151,4 +151,5 @@ export type DropReason =
   | "cookieWrong"
   | "unsupportedVersion"
   | "unencrypted"
+  | "unsupportedCriticalPayload"
   | "noProposal";

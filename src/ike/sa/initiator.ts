@@ -13,7 +13,7 @@ import { CfgAttribute, CfgType, ExchangeType, FIRST_STATUS_NOTIFY, NotifyType } 
 import { authOctets, idBody, integrityBinding } from "../crypto/auth.ts";
 import { BadKeyExchangeError, generateKeyExchange } from "../crypto/dh.ts";
 import { deriveIkeKeys } from "../crypto/kdf.ts";
-import { completeChild, offerChild } from "./child.ts";
+import { type ChildResult, completeChild, offerChild } from "./child.ts";
 import type { IkeRefusal, OwnAuth, VerifiedPeer } from "./effects.ts";
 import { becomeEstablished } from "./established.ts";
 import { hashesOf, signatureHashes } from "./hashAlgorithms.ts";
@@ -206,19 +206,15 @@ export function onResponderVerified(sa: IkeSa, state: In<"AwaitResponderVerdict"
       (a) => a.type === CfgAttribute.INTERNAL_IP4_ADDRESS || a.type === CfgAttribute.INTERNAL_IP6_ADDRESS,
     );
   becomeEstablished(sa, state.peer, verified, { attributes, selectors: [] });
-  const child = completeChild(sa, state.response, state.childSpi, state.nonces, undefined, undefined);
-  if (child.kind === "failed" || addressMissing) {
-    // A tunnel that carries nothing is no use to a device: it lets go at once and says why.
-    const message = child.kind === "failed" ? child.message : "the responder assigned no address";
-    sa.host.emit({
-      kind: "event",
-      event: {
-        kind: "childFailed",
-        sa: sa.id,
-        notify: child.kind === "failed" ? child.notify : NotifyType.INTERNAL_ADDRESS_FAILURE,
-        message,
-      },
-    });
+  // A CHILD SA whose inner address nobody knows is not even installed.
+  const child: ChildResult =
+    addressMissing && find(state.response, "SA") !== undefined
+      ? { kind: "failed", notify: NotifyType.INTERNAL_ADDRESS_FAILURE, message: "the responder assigned no address" }
+      : completeChild(sa, state.response, state.childSpi, state.nonces, undefined, undefined);
+  if (child.kind === "failed") {
+    // Without a tunnel an IKE SA is no use to a device: it lets go at once and says why.
+    const { notify: type, message } = child;
+    sa.host.emit({ kind: "event", event: { kind: "childFailed", sa: sa.id, notify: type, message } });
     sa.enqueue({ kind: "deleteIke", cause: "protocolError" });
   }
 }

@@ -238,7 +238,7 @@ function complete(sa: IkeSa, state: In<"AwaitAddress">, assigned: AssignedAddres
   );
   sa.sendResponse([...payloads, ...answer.payloads]);
   becomeEstablished(sa, state.peer, state.verified, assigned);
-  answer.install?.();
+  answer.conclude();
 }
 
 /** strongSwan and others send CERTREQ in IKE_AUTH, where it belongs for an initiator (RFC 7296 1.2). */
@@ -248,3 +248,5 @@ function noteLateCertificateRequests(sa: IkeSa, payloads: readonly Payload[]): v
 
 /** How long a peer may take from IKE_SA_INIT to IKE_AUTH, milliseconds. */
 const HALF_OPEN_LIMIT = 30_000;
+/** Octets of an IKE_SA_INIT request, which is kept until IKE_AUTH; several times what peers send. */
+export const MAX_INIT_OCTETS = 8_192;

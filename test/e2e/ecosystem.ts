@@ -1,0 +1,250 @@
+/**
+ * A gateway, devices and an OCSP responder on a simulated network under a virtual clock: the real roles, with nothing of
+ * the machine beneath them.
+ *
+ *     henb 192.0.2.11.. ── World ── 192.0.2.1 segw ── (no network) ── OcspResponder
+ */
+import { join } from "node:path";
+import type { Bytes } from "../../src/bytes/bytes.ts";
+import { deviceConfig } from "../../src/henb/config.ts";
+import { type DeviceState, HomeNodeB } from "../../src/henb/device.ts";
+import { PLANE_NEEDS } from "../../src/ipsec/roleShell.ts";
+import { OcspResponder } from "../../src/pki/ocspResponder.ts";
+import { gatewayConfig } from "../../src/segw/config.ts";
+import { type GatewayCredentials, SecurityGateway } from "../../src/segw/gateway.ts";
+import { type Link, World } from "../../src/sim/world.ts";
+import { SoftwareTre } from "../../src/tre/softwareTre.ts";
+import type { TrustedEnvironment } from "../../src/tre/trustedEnvironment.ts";
+import { type Credentials, SEGW, SEGW_ADDRESS } from "./credentials.ts";
+import { Party, WorldPorts } from "./party.ts";
+
+/** What of a role's YAML file a test changes. */
+type Changes = Record<string, unknown>;
+
+export interface WorldOptions {
+  seed?: number | string;
+  link?: Link;
+}
+
+/** The responder as the gateway reaches it: it takes time, and can be made to fail or lie. */
+export interface Responder {
+  /** URLs asked so far, in order. */
+  asked: string[];
+  /** Milliseconds. */
+  delay: number;
+  reachable: (url: string) => boolean;
+  /** Changes a response before it is handed out. */
+  alter: (response: Bytes, request: Bytes) => Bytes;
+}
+
+export class Ecosystem {
+  readonly world: World;
+  readonly credentials: Credentials;
+  readonly responder: Responder = {
+    asked: [],
+    delay: 20,
+    reachable: () => true,
+    alter: (response) => response,
+  };
+  readonly #ocsp: OcspResponder;
+
+  constructor(credentials: Credentials, options: WorldOptions = {}) {
+    this.world = new World(options.seed ?? 1, options.link);
+    this.credentials = credentials;
+    this.#ocsp = new OcspResponder(credentials.pki, this.world);
+  }
+
+  gateway(changes: Changes = {}, credentials: GatewayCredentials = this.credentials.gateway()): SimulatedGateway {
+    return new SimulatedGateway(this, changes, credentials);
+  }
+
+  /** A device at 192.0.2.10 plus `index`, with the files of `folder`; it does nothing before `start`. */
+  device(folder: string, changes: Changes = {}, options: DeviceOptions = {}): SimulatedDevice {
+    return new SimulatedDevice(this, folder, changes, options);
+  }
+
+  /** Lets the world go on until `done` holds; throws after `within` milliseconds of virtual time. */
+  async until(what: string, done: () => boolean, within = 120_000): Promise<void> {
+    if (!(await this.world.runUntilSettled(done, within))) throw new Error(`${what}: not within ${within} ms`);
+  }
+
+  /** Lets `duration` milliseconds pass. */
+  async pass(duration: number): Promise<void> {
+    await this.world.runUntilSettled(() => false, duration);
+  }
+
+  /** Lets the world go on until a promise is there. */
+  async during<T>(promise: Promise<T>, within = 120_000): Promise<T> {
+    let settled = false;
+    const watched = promise.finally(() => {
+      settled = true;
+    });
+    // Handled below as well; without this a rejection would count as unhandled in between.
+    watched.catch(() => undefined);
+    await this.until("a promise", () => settled, within);
+    return watched;
+  }
+
+  readonly fetchOcsp = (url: string, request: Bytes): Promise<Bytes> => {
+    const { responder } = this;
+    responder.asked.push(url);
+    return new Promise((resolve, reject) => {
+      if (responder.reachable(url))
+        this.world.after(responder.delay, () => resolve(responder.alter(this.#ocsp.answer(request).der, request)));
+      else this.world.after(UNREACHABLE_AFTER, () => reject(new Error("no answer within 5000 ms")));
+    });
+  };
+}
+
+export class SimulatedGateway extends Party {
+  readonly gateway: SecurityGateway;
+
+  constructor(eco: Ecosystem, changes: Changes, credentials: GatewayCredentials) {
+    super();
+    const { world } = eco;
+    this.gateway = new SecurityGateway({
+      config: gatewayConfig.parse({
+        name: SEGW,
+        listen: [SEGW_ADDRESS],
+        credentials: { chain: "chain", key: "key" },
+        trust: { roots: ["roots"] },
+        ike: PATIENT,
+        ownStatus: { send: "path" },
+        deviceStatus: { method: "ocsp", useCertificatesOwn: true },
+        protected: ["10.40.0.0/24"],
+        pool: { blocks: ["10.64.0.0/24"], dns: ["10.40.0.53"] },
+        log: { messages: true },
+        ...changes,
+      }),
+      credentials,
+      clock: world,
+      random: world.random,
+      timers: world,
+      fetchOcsp: eco.fetchOcsp,
+      plane: PLANE_NEEDS,
+      onEvent: this.onEvent,
+      onFault: this.onFault,
+      exportKeys: true,
+    });
+    this.gateway.service.connect(new WorldPorts(world, SEGW_ADDRESS, this.gateway.service), this.plane);
+  }
+
+  get service() {
+    return this.gateway.service;
+  }
+
+  /** Typed reasons of the devices it refused, in order. */
+  get refusals(): string[] {
+    return this.of("failed").map(({ refusal }) => refusal.reason);
+  }
+}
+
+export interface DeviceOptions {
+  index?: number;
+  /** Puts something in the TrE's place that is not as it should be. */
+  tre?: (tre: TrustedEnvironment) => TrustedEnvironment;
+}
+
+export class SimulatedDevice extends Party {
+  readonly device: HomeNodeB;
+  readonly address: string;
+  readonly states: DeviceState[] = [];
+  /** How often it looked for a way to its gateway, and so might have asked DNS. */
+  pathsSought = 0;
+  readonly #ports: WorldPorts;
+
+  constructor({ world }: Ecosystem, folder: string, changes: Changes, { index = 1, tre = (it) => it }: DeviceOptions) {
+    super();
+    this.address = `192.0.2.${10 + index}`;
+    const config = deviceConfig.parse({
+      tre: { directory: join(folder, "tre"), files: join(folder, "files") },
+      gateway: { name: SEGW, addresses: [SEGW_ADDRESS] },
+      ike: PATIENT,
+      ocsp: { inBand: "path" },
+      reach: ["10.40.0.0/24"],
+      // Long enough to have the Delete answered on any network of these tests.
+      shutdownLimit: "5m",
+      log: { messages: true },
+      ...changes,
+    });
+    const software = new SoftwareTre(config.tre.directory, config.tre.files, {
+      clock: world,
+      acceptedHashes: [2, 3, 4],
+      allowWeakAlgorithms: false,
+      inBandOcsp: config.ocsp.inBand,
+      trustedResponders: [],
+      ocspTolerance: config.ocsp.tolerance,
+      ocspMaxAge: config.ocsp.maxAge,
+    });
+    this.device = new HomeNodeB({
+      config,
+      tre: tre(software),
+      clock: world,
+      random: world.random,
+      timers: world,
+      plane: PLANE_NEEDS,
+      nextPath: async () => {
+        this.pathsSought += 1;
+        return {
+          local: { address: this.address, port: 500 },
+          remote: { address: SEGW_ADDRESS, port: 500 },
+          natT: false,
+          natPorts: { local: 4500, remote: 4500 },
+        };
+      },
+      onEvent: this.onEvent,
+      onFault: this.onFault,
+      onState: (state) => void this.states.push(state),
+      onChild: () => undefined,
+      exportKeys: true,
+    });
+    this.#ports = new WorldPorts(world, this.address, this.device.service);
+    this.device.service.connect(this.#ports, this.plane);
+  }
+
+  get service() {
+    return this.device.service;
+  }
+
+  get state(): DeviceState["kind"] {
+    return this.device.state.kind;
+  }
+
+  get isAttached(): boolean {
+    return this.state === "Attached" && this.plane.children.size === 1;
+  }
+
+  /** Inner addresses, if it is attached. */
+  get addresses(): readonly string[] {
+    return this.device.state.kind === "Attached" ? this.device.state.addresses : [];
+  }
+
+  /** Typed reasons of its attempts that failed, in order. */
+  get refusals(): string[] {
+    return this.of("failed").map(({ refusal }) => refusal.reason);
+  }
+
+  start(): Promise<void> {
+    return this.device.start();
+  }
+
+  /** Ends as by loss of power: nobody hears. */
+  crash(): void {
+    this.#ports.open = false;
+  }
+}
+
+/** A device with that FQDN and a certificate of its own. */
+export function newDevice(
+  eco: Ecosystem,
+  fqdn: string,
+  changes: Changes = {},
+  options: DeviceOptions = {},
+): SimulatedDevice {
+  return eco.device(eco.credentials.deviceFolder(eco.credentials.issueDevice(fqdn)), changes, options);
+}
+
+/** Retransmissions that outlast a network that loses every fifth datagram. */
+const PATIENT = { retransmission: { initial: "500ms", factor: 1.3, tries: 14 } };
+/** Milliseconds. */
+const UNREACHABLE_AFTER = 5_000;

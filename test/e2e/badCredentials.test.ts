@@ -41,6 +41,7 @@ const lying =
     certificates: () => tre.certificates(),
     rootKeyHashes: () => tre.rootKeyHashes(),
     ocspResponderHashes: () => tre.ocspResponderHashes(),
+    integrityReport: (binding) => tre.integrityReport(binding),
     computeAuth: (request) => tre.computeAuth(request),
     verifyPeer: (peer) => tre.verifyPeer(peer),
     ...changes,

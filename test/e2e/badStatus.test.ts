@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import test, { after } from "node:test";
 import type { Bytes } from "../../src/bytes/bytes.ts";
-import type { CaName } from "../../src/pki/authority.ts";
+import type { CaName } from "../../src/pki/profiles.ts";
 import type { Certificate } from "../../src/x509/certificate.ts";
 import {
   buildOcspError,

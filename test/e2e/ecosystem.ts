@@ -121,6 +121,7 @@ export class SimulatedGateway extends Party {
       random: world.random,
       timers: world,
       fetchOcsp: eco.fetchOcsp,
+      postJson: async () => undefined,
       plane: PLANE_NEEDS,
       onEvent: this.onEvent,
       onFault: this.onFault,

@@ -13,7 +13,10 @@ import type {
   Answer,
   AssignedAddress,
   CloseCause,
+  EapRelayed,
   Effect,
+  HostingPartyAnswer,
+  HostingPartyRequest,
   IkeEvent,
   IkeSaId,
   OwnAuth,
@@ -50,6 +53,10 @@ export interface IkeDecisions {
   computeAuth(request: Ask<"computeAuth">, sa: IkeSaId): Decision<OwnAuth>;
   verifyPeer(request: Ask<"verifyPeer">, sa: IkeSaId): Decision<VerifiedPeer>;
   assignAddress(request: Ask<"assignAddress">, sa: IkeSaId): Decision<AssignedAddress>;
+  /** As device, where a hosting party is configured. */
+  hostingParty?(step: HostingPartyRequest, sa: IkeSaId): Decision<HostingPartyAnswer>;
+  /** As gateway, where devices may bring a hosting party. */
+  relayEap?(request: Ask<"relayEap">, sa: IkeSaId): Decision<EapRelayed>;
 }
 
 export interface IkeServiceOptions {
@@ -216,6 +223,20 @@ export class IkeService implements DatagramHandler, PlaneHost {
           () => decisions.assignAddress(request, sa),
           (result) => ({ ask: "assignAddress", result }),
         );
+      case "hostingParty":
+        return this.#settle(
+          sa,
+          requestId,
+          () => decisions.hostingParty?.(request.step, sa) ?? NO_HOSTING_PARTY,
+          (result) => ({ ask: "hostingParty", result }),
+        );
+      case "relayEap":
+        return this.#settle(
+          sa,
+          requestId,
+          () => decisions.relayEap?.(request, sa) ?? NO_AAA,
+          (result) => ({ ask: "relayEap", result }),
+        );
     }
   }
 
@@ -252,3 +273,6 @@ export class IkeService implements DatagramHandler, PlaneHost {
     });
   }
 }
+
+const NO_HOSTING_PARTY: PeerRefusal = { reason: "NoHostingParty", message: "no hosting party's module is configured" };
+const NO_AAA: PeerRefusal = { reason: "NoAaaServer", message: "no AAA server is configured for hosting parties" };

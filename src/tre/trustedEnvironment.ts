@@ -53,6 +53,10 @@ export interface PeerEvidence {
   ocsp: string;
   /** DNS names and addresses the certificate carries. */
   names: readonly string[];
+  /** How a hosting party's EAP ended ("aka success"), where there was one (TS 33.320 A.2). */
+  eap?: string;
+  /** The hosting party's identity as claimed in its round. */
+  hostingParty?: string;
   /** Verdict on INTEGRITY_INFO, where one was sought. */
   integrity?: string;
 }

@@ -15,8 +15,15 @@ export function idBody(id: Pick<IdPayload, "idType" | "data">): Bytes {
   return Buffer.concat([Buffer.from([id.idType, 0, 0, 0]), id.data]);
 }
 
+/** AUTH under a key that EAP made: prf(prf(MSK, "Key Pad for IKEv2"), octets) (RFC 7296 2.15, 2.16). */
+export function sharedKeyAuth(prfId: number, msk: Bytes, octets: Bytes): Bytes {
+  return prf(prfId, prf(prfId, msk, KEY_PAD), octets);
+}
+
 /** 32 octets that stand for this IKE SA and no other, for INTEGRITY_INFO to be bound to (TS 33.320 7.2.2-13). */
 export function integrityBinding(spiI: IkeSpi, spiR: IkeSpi, nonces: { nonceI: Bytes; nonceR: Bytes }): Bytes {
   const hash = createHash("sha256").update(spiToBytes(spiI)).update(spiToBytes(spiR));
   return hash.update(nonces.nonceI).update(nonces.nonceR).digest();
 }
+
+const KEY_PAD = Buffer.from("Key Pad for IKEv2");

@@ -1,6 +1,7 @@
 /** Pseudo-random functions (RFC 7296 2.13, RFC 4868). */
 import { createHmac, type KeyObject } from "node:crypto";
 import type { Bytes } from "../../bytes/bytes.ts";
+import type { PrfHash } from "../../tre/hostingPartyModule.ts";
 import { Prf } from "../codec/numbers.ts";
 
 /** Octets of the PRF's output, which is also its preferred key length. */
@@ -13,6 +14,11 @@ export function prf(id: number, key: Bytes | KeyObject, ...data: readonly Bytes[
   const hmac = createHmac(of(id).hash, key);
   for (const part of data) hmac.update(part);
   return hmac.digest();
+}
+
+/** The hash whose HMAC is this PRF. */
+export function prfHash(prf: number): PrfHash {
+  return of(prf).hash;
 }
 
 /** prf+ (RFC 7296 2.13): `length` octets; throws RangeError above 255 blocks. */
@@ -31,14 +37,14 @@ export function prfPlus(id: number, key: Bytes | KeyObject, seed: Bytes, length:
   return output.subarray(0, length);
 }
 
-function of(id: number): { hash: string; length: number } {
+function of(id: number): { hash: PrfHash; length: number } {
   const known = PRFS.get(id);
   if (known === undefined) throw new RangeError(`PRF ${id} is not one that was negotiated`);
   return known;
 }
 
-const PRFS = new Map([
-  [Prf.HMAC_SHA1 as number, { hash: "sha1", length: 20 }],
+const PRFS = new Map<number, { hash: PrfHash; length: number }>([
+  [Prf.HMAC_SHA1, { hash: "sha1", length: 20 }],
   [Prf.HMAC_SHA2_256, { hash: "sha256", length: 32 }],
   [Prf.HMAC_SHA2_384, { hash: "sha384", length: 48 }],
   [Prf.HMAC_SHA2_512, { hash: "sha512", length: 64 }],

@@ -20,6 +20,10 @@ export interface Connection {
   askOcsp: { responderHashes: readonly Bytes[] } | undefined;
   /** Sends or looks at INTEGRITY_INFO (TS 33.320 7.2.2-13). */
   integrityInfo: boolean;
+  /** As responder: announces that several authentications may follow each other (RFC 4739, TS 33.320 A.2-1). */
+  multipleAuth: boolean;
+  /** As initiator: a hosting party authenticates after the device (TS 33.320 A.2). */
+  hostingParty: boolean;
   /** Sends our own OCSP response even unasked (TS 33.320 7.2.2-6). */
   volunteerOcsp: boolean;
   /** Signature hash algorithms we accept, announced in SIGNATURE_HASH_ALGORITHMS (RFC 7427 4); empty: not announced. */
@@ -69,5 +73,7 @@ export const CONNECTION_DEFAULTS = {
   forceUdpEncapsulation: false,
   requireConfigRequest: false,
   integrityInfo: false,
+  multipleAuth: false,
+  hostingParty: false,
   volunteerOcsp: false,
 } as const;

@@ -2,7 +2,9 @@
 import type { IkeHeader, Payload } from "../codec/message.ts";
 import { ExchangeType, NotifyType } from "../codec/numbers.ts";
 import { deleteChild, onCreateChildRequest, onCreateChildResponse, sendCreateChild } from "./childExchange.ts";
+import { onEapAuth, onEapMessage, onGivingUp, onRelayed, onSecondIdentity } from "./eapRelay.ts";
 import type { Answer, DropReason } from "./effects.ts";
+import { onEapResponse, onFinalResponse, onFinalVerdict, onHostingParty } from "./hostingPartyRound.ts";
 import { type IkeSa, notify } from "./ikeSa.ts";
 import {
   onInformationalRequest,
@@ -36,6 +38,13 @@ export function onRequest(sa: IkeSa, header: IkeHeader, payloads: readonly Paylo
   }
   if (header.exchangeType === ExchangeType.IKE_AUTH && state.kind === "ExpectAuthRequest")
     onAuthRequest(sa, state, payloads);
+  else if (header.exchangeType === ExchangeType.IKE_AUTH && state.kind === "ExpectSecondIdentity")
+    onSecondIdentity(sa, state, payloads);
+  else if (header.exchangeType === ExchangeType.IKE_AUTH && state.kind === "ExpectEapMessage")
+    onEapMessage(sa, state, payloads);
+  else if (header.exchangeType === ExchangeType.IKE_AUTH && state.kind === "ExpectEapAuth")
+    onEapAuth(sa, state, payloads);
+  else if (header.exchangeType === ExchangeType.INFORMATIONAL && isBetweenRounds(sa)) onGivingUp(sa, payloads);
   else if (header.exchangeType === ExchangeType.INFORMATIONAL && isUp(sa)) onInformationalRequest(sa, payloads);
   else if (header.exchangeType === ExchangeType.CREATE_CHILD_SA && isUp(sa)) {
     if (state.kind !== "Established") sa.sendResponse([notify(NotifyType.TEMPORARY_FAILURE)]);
@@ -56,6 +65,8 @@ export function onResponse(sa: IkeSa, header: IkeHeader, payloads: readonly Payl
   if (sent === undefined) return;
   if (sent.kind === "init" && state.kind === "ExpectInitResponse") onInitResponse(sa, state, header, payloads, packet);
   else if (sent.kind === "auth" && state.kind === "ExpectAuthResponse") onAuthResponse(sa, state, payloads);
+  else if (sent.kind === "auth" && state.kind === "ExpectEapResponse") onEapResponse(sa, state, payloads);
+  else if (sent.kind === "auth" && state.kind === "ExpectFinalResponse") onFinalResponse(sa, state, payloads);
   else if (sent.kind === "rekeyIke" && state.kind === "Established") onRekeyIkeResponse(sa, sent, state, payloads);
   else if (sent.kind === "createChild") onCreateChildResponse(sa, sent, payloads);
   else onInformationalResponse(sa, sent);
@@ -85,6 +96,14 @@ export function onAnswer(sa: IkeSa, requestId: number, answer: Answer): void {
         else onInitiatorVerified(sa, state, answer.result);
       }
       break;
+    case "hostingParty":
+      onHostingPartyAnswer(sa, answer.result);
+      break;
+    case "relayEap":
+      if (state.kind !== "AwaitAaa") break;
+      if ("reason" in answer.result) refuse(sa, NotifyType.AUTHENTICATION_FAILED, answer.result);
+      else onRelayed(sa, state, answer.result);
+      break;
     case "assignAddress":
       if (state.kind === "AwaitAddress") {
         if ("reason" in answer.result) {
@@ -103,6 +122,14 @@ export function onAnswer(sa: IkeSa, requestId: number, answer: Answer): void {
       break;
   }
   pump(sa);
+}
+
+function onHostingPartyAnswer(sa: IkeSa, result: Extract<Answer, { ask: "hostingParty" }>["result"]): void {
+  const { state } = sa;
+  if (state.kind !== "AwaitHostingParty" && state.kind !== "AwaitFinalVerdict") return;
+  if ("reason" in result) refusePeer(sa, { ...result, by: "us" });
+  else if (state.kind === "AwaitHostingParty") onHostingParty(sa, state, result);
+  else onFinalVerdict(sa, state, result);
 }
 
 /** Does what is due at `now`. */
@@ -180,6 +207,11 @@ function mayStart(sa: IkeSa, intent: Intent): boolean {
   if (intent.kind === "tellAuthenticationFailed") return true;
   if (intent.kind === "deleteIke") return isUp(sa);
   return sa.state.kind === "Established";
+}
+
+/** The first round has authenticated the device, which may speak up before the second has ended. */
+function isBetweenRounds({ state }: IkeSa): boolean {
+  return state.kind === "ExpectSecondIdentity" || state.kind === "ExpectEapMessage" || state.kind === "ExpectEapAuth";
 }
 
 function isUp(sa: IkeSa): boolean {

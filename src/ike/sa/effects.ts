@@ -8,6 +8,7 @@
 import type { Bytes } from "../../bytes/bytes.ts";
 import type { ChildSaId, ChildSaSpec, UdpAddress } from "../../esp/dataPlane.ts";
 import type { TrafficSelector } from "../../esp/selector.ts";
+import type { PrfHash } from "../../tre/hostingPartyModule.ts";
 import type { PeerCredentials, PeerEvidence, PeerRefusal } from "../../tre/trustedEnvironment.ts";
 import type { ConfigAttribute, IkeHeader, IkeSpi } from "../codec/message.ts";
 import type { IkeKeys } from "../crypto/kdf.ts";
@@ -40,12 +41,39 @@ export type Request =
       integrityBinding: Bytes | undefined;
     }
   | { ask: "verifyPeer"; credentials: PeerCredentials }
-  | { ask: "assignAddress"; identity: PeerIdentity; attributes: readonly ConfigAttribute[] };
+  | { ask: "assignAddress"; identity: PeerIdentity; attributes: readonly ConfigAttribute[] }
+  /** As initiator: the hosting party's module is to act (TS 33.320 A.2-5, A.2-6). */
+  | { ask: "hostingParty"; step: HostingPartyRequest }
+  /** As responder: an EAP packet for the AAA server, none to begin with (A.2-3). */
+  | { ask: "relayEap"; device: PeerIdentity; party: PeerIdentity; packet: Bytes | undefined };
+
+export type HostingPartyRequest =
+  | { kind: "begin" }
+  | { kind: "receive"; packet: Bytes }
+  | { kind: "computeAuth"; prf: PrfHash; octets: Bytes }
+  | { kind: "verifyAuth"; prf: PrfHash; octets: Bytes; auth: Bytes };
+
+export type HostingPartyAnswer =
+  | { kind: "identity"; identity: PeerIdentity }
+  | { kind: "respond"; packet: Bytes }
+  /** EAP has succeeded; AUTH can be made. */
+  | { kind: "succeeded" }
+  | { kind: "auth"; data: Bytes }
+  /** The gateway's AUTH was made with the same key; `eap` says for people how ("aka success"). */
+  | { kind: "verified"; eap: string };
+
+/** What came back from the AAA server. */
+export type EapRelayed =
+  | { kind: "request"; packet: Bytes }
+  | { kind: "success"; packet: Bytes; msk: Bytes; eap: string }
+  | { kind: "failure"; packet: Bytes | undefined; refusal: PeerRefusal };
 
 export type Answer =
   | { ask: "computeAuth"; result: OwnAuth | PeerRefusal }
   | { ask: "verifyPeer"; result: VerifiedPeer | PeerRefusal }
-  | { ask: "assignAddress"; result: AssignedAddress | PeerRefusal };
+  | { ask: "assignAddress"; result: AssignedAddress | PeerRefusal }
+  | { ask: "hostingParty"; result: HostingPartyAnswer | PeerRefusal }
+  | { ask: "relayEap"; result: EapRelayed | PeerRefusal };
 
 export interface OwnAuth {
   method: number;
@@ -60,6 +88,8 @@ export interface OwnAuth {
 
 export interface VerifiedPeer {
   evidence: PeerEvidence;
+  /** Whether a hosting party must, may or must not follow, by the device's user profile (TS 33.320 A.1-4). */
+  secondRound?: "required" | "allowed" | "forbidden";
 }
 
 export interface AssignedAddress {

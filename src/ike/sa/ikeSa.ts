@@ -126,7 +126,10 @@ export class IkeSa {
 
   /** The peer's proven identity, once there is one. */
   get peer(): PeerIdentity | undefined {
-    return "peer" in this.state ? this.state.peer : undefined;
+    const { state } = this;
+    if ("peer" in state) return state.peer;
+    if ("first" in state) return state.first.peer;
+    return "round" in state ? state.round.peer : undefined;
   }
 
   get isClosed(): boolean {

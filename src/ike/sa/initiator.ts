@@ -1,6 +1,6 @@
 /** The initiator's side of IKE_SA_INIT and IKE_AUTH (RFC 7296 1.2, 2.6, 2.7; TS 33.320 A.1 steps 2-8). */
 import { copyOf } from "../../bytes/bytes.ts";
-import type { UdpAddress } from "../../esp/dataPlane.ts";
+import type { EspSpi, UdpAddress } from "../../esp/dataPlane.ts";
 import {
   certificatePayloads,
   certificateRequests,
@@ -14,13 +14,14 @@ import { authOctets, idBody, integrityBinding } from "../crypto/auth.ts";
 import { BadKeyExchangeError, generateKeyExchange } from "../crypto/dh.ts";
 import { deriveIkeKeys } from "../crypto/kdf.ts";
 import { type ChildResult, completeChild, offerChild } from "./child.ts";
-import type { IkeRefusal, OwnAuth, VerifiedPeer } from "./effects.ts";
+import type { IkeRefusal, OwnAuth, PeerIdentity, VerifiedPeer } from "./effects.ts";
 import { becomeEstablished } from "./established.ts";
 import { hashesOf, signatureHashes } from "./hashAlgorithms.ts";
+import { beginHostingParty } from "./hostingPartyRound.ts";
 import { type IkeSa, notify } from "./ikeSa.ts";
 import { detectNat, natDetectionPayloads } from "./natDetection.ts";
 import { chooseIke, offerIke, offersGroup } from "./proposal.ts";
-import type { IkeSaState } from "./state.ts";
+import type { ChildNonces, IkeSaState } from "./state.ts";
 import { notifyText } from "./wireErrors.ts";
 
 type In<K extends IkeSaState["kind"]> = Extract<IkeSaState, { kind: K }>;
@@ -109,6 +110,13 @@ export function onInitResponse(
     }),
   );
   notePeerAbilities(sa, payloads);
+  // Without the second round the hosting party would go unproved: whoever stripped the announcement gains nothing.
+  if (sa.connection.hostingParty && findNotify(payloads, NotifyType.MULTIPLE_AUTH_SUPPORTED) === undefined) {
+    return fail(sa, {
+      reason: "MultipleAuthNotSupported",
+      message: "the responder does not support several authentications, and a hosting party is to follow (RFC 4739)",
+    });
+  }
   if (sa.nat.local || sa.nat.remote) moveToNatPort(sa);
   const { idType, idData: data } = sa.connection.identity;
   const octets = authOctets(init.request, init.nonceR, chosen.suite.prf, sa.keys!.pi, idBody({ idType, data }));
@@ -139,6 +147,10 @@ export function sendAuth(sa: IkeSa, state: In<"AwaitInitiatorAuth">, auth: OwnAu
     notify(NotifyType.INITIAL_CONTACT),
     ...certificateRequests(connection.trustedCaHashes, connection.askOcsp),
     { kind: "AUTH", method: auth.method, data: auth.data },
+    // TS 33.320 A.2-1, RFC 4739 2.3.
+    ...(connection.hostingParty
+      ? [notify(NotifyType.MULTIPLE_AUTH_SUPPORTED), notify(NotifyType.ANOTHER_AUTH_FOLLOWS)]
+      : []),
     ...(auth.integrityReport === undefined ? [] : [notify(NotifyType.INTEGRITY_INFO, auth.integrityReport)]),
     ...(wanted.length > 0 ? [{ kind: "CP" as const, cfgType: CfgType.REQUEST, attributes: wanted }] : []),
     ...offerChild(sa, childSpi, false),
@@ -175,7 +187,7 @@ export function onAuthResponse(sa: IkeSa, state: In<"ExpectAuthResponse">, paylo
     response: payloads,
     childSpi: state.childSpi,
     peer,
-    nonces: { nonceI: init.nonceI, nonceR: init.nonceR },
+    init,
   };
   sa.arm("halfOpen", AUTH_LIMIT);
   sa.ask({
@@ -193,10 +205,25 @@ export function onAuthResponse(sa: IkeSa, state: In<"ExpectAuthResponse">, paylo
   });
 }
 
-/** The responder proved to be who it claims: takes the address and the first CHILD SA (TS 33.320 A.1-7, A.1-8). */
+/** The responder proved to be who it claims: now the hosting party, or else the tunnel (TS 33.320 A.1-8, A.2 step 6). */
 export function onResponderVerified(sa: IkeSa, state: In<"AwaitResponderVerdict">, verified: VerifiedPeer): void {
+  const { init, childSpi, peer } = state;
+  if (sa.connection.hostingParty) return beginHostingParty(sa, { init, childSpi, peer, verified });
+  takeTunnel(sa, { ...state, nonces: init }, verified);
+}
+
+/** What the responder's last message grants. */
+interface Granted {
+  peer: PeerIdentity;
+  childSpi: EspSpi;
+  nonces: ChildNonces;
+  response: readonly Payload[];
+}
+
+/** Takes the address and the first CHILD SA (TS 33.320 A.1-7, A.2-7). */
+export function takeTunnel(sa: IkeSa, { peer, childSpi, nonces, response }: Granted, verified: VerifiedPeer): void {
   sa.timers.delete("halfOpen");
-  const reply = find(state.response, "CP");
+  const reply = find(response, "CP");
   const attributes =
     reply?.cfgType === CfgType.REPLY ? reply.attributes.map((a) => ({ type: a.type, value: copyOf(a.value) })) : [];
   const asked = sa.connection.requestAttributes;
@@ -205,12 +232,12 @@ export function onResponderVerified(sa: IkeSa, state: In<"AwaitResponderVerdict"
     !attributes.some(
       (a) => a.type === CfgAttribute.INTERNAL_IP4_ADDRESS || a.type === CfgAttribute.INTERNAL_IP6_ADDRESS,
     );
-  becomeEstablished(sa, state.peer, verified, { attributes, selectors: [] });
+  becomeEstablished(sa, peer, verified, { attributes, selectors: [] });
   // A CHILD SA whose inner address nobody knows is not even installed.
   const child: ChildResult =
-    addressMissing && find(state.response, "SA") !== undefined
+    addressMissing && find(response, "SA") !== undefined
       ? { kind: "failed", notify: NotifyType.INTERNAL_ADDRESS_FAILURE, message: "the responder assigned no address" }
-      : completeChild(sa, state.response, state.childSpi, state.nonces, undefined, undefined);
+      : completeChild(sa, response, childSpi, { nonceI: nonces.nonceI, nonceR: nonces.nonceR }, undefined, undefined);
   if (child.kind === "failed") {
     // Without a tunnel an IKE SA is no use to a device: it lets go at once and says why.
     const { notify: type, message } = child;
@@ -285,13 +312,13 @@ function moveToNatPort(sa: IkeSa): void {
   };
 }
 
-function errorNotify(payloads: readonly Payload[]): number | undefined {
+export function errorNotify(payloads: readonly Payload[]): number | undefined {
   for (const payload of payloads) if (payload.kind === "N" && payload.type < FIRST_STATUS_NOTIFY) return payload.type;
   return undefined;
 }
 
 /** Before the responder is authenticated nothing that it says can be trusted, so there is nobody to tell. */
-function fail(sa: IkeSa, refusal: { reason: string; message: string; notify?: number }): void {
+export function fail(sa: IkeSa, refusal: { reason: string; message: string; notify?: number }): void {
   sa.fail({ ...refusal, by: refusal.reason === "PeerRefused" ? "peer" : "us" });
 }
 

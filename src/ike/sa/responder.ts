@@ -10,6 +10,7 @@ import { BadKeyExchangeError, generateKeyExchange } from "../crypto/dh.ts";
 import { deriveIkeKeys } from "../crypto/kdf.ts";
 import type { IkeSuite } from "../crypto/suite.ts";
 import { answerChild } from "./child.ts";
+import { announcesAnother, endFirstRound, roundsRefusal } from "./eapRelay.ts";
 import type { AssignedAddress, IkeRefusal, OwnAuth, VerifiedPeer } from "./effects.ts";
 import { becomeEstablished } from "./established.ts";
 import { signatureHashes } from "./hashAlgorithms.ts";
@@ -59,6 +60,8 @@ export function answerInit(sa: IkeSa, init: AcceptedInit): void {
     // TS 33.320 A.1-3: the response asks for the device's certificate.
     ...certificateRequests(connection.trustedCaHashes, connection.askOcsp),
     ...fragmentationPayloads(sa),
+    // TS 33.320 A.2-1.
+    ...(connection.multipleAuth ? [notify(NotifyType.MULTIPLE_AUTH_SUPPORTED)] : []),
     ...(sa.peerHashes.length > 0 ? signatureHashes(connection.signatureHashes) : []),
   ];
   sa.answering = { exchangeType: ExchangeType.IKE_SA_INIT, messageId: 0 };
@@ -155,6 +158,8 @@ function integrityOf(
 /** The device proved to be who it claims: asks for our own AUTH and, where wanted, OCSP (TS 33.320 A.1-5). */
 export function onInitiatorVerified(sa: IkeSa, state: In<"AwaitInitiatorVerdict">, verified: VerifiedPeer): void {
   const { init } = state;
+  const refusal = roundsRefusal(sa, state.request, state.peer, verified.secondRound ?? "allowed");
+  if (refusal !== undefined) return refuse(sa, NotifyType.AUTHENTICATION_FAILED, refusal);
   const { idType, idData: data } = sa.connection.identity;
   const octets = authOctets(init.response, init.nonceI, sa.suite!.prf, sa.keys!.pr, idBody({ idType, data }));
   sa.state = { kind: "AwaitResponderAuth", init, request: state.request, peer: state.peer, verified };
@@ -172,6 +177,12 @@ export function onInitiatorVerified(sa: IkeSa, state: In<"AwaitInitiatorVerdict"
 }
 
 export function onOwnAuth(sa: IkeSa, state: In<"AwaitResponderAuth">, auth: OwnAuth): void {
+  if (announcesAnother(state.request)) endFirstRound(sa, state, auth);
+  else askAddress(sa, state, auth, false);
+}
+
+/** All authentications are done: assigns an address where one is asked for; `named` if IDr was sent before. */
+export function askAddress(sa: IkeSa, state: In<"AwaitResponderAuth">, auth: OwnAuth, named: boolean): void {
   const asked = find(state.request, "CP");
   if (asked?.cfgType !== CfgType.REQUEST) {
     if (sa.connection.requireConfigRequest) {
@@ -180,7 +191,7 @@ export function onOwnAuth(sa: IkeSa, state: In<"AwaitResponderAuth">, auth: OwnA
         message: `${state.peer.text} asked for no address, which this gateway requires`,
       });
     }
-    return complete(sa, { ...state, kind: "AwaitAddress", auth }, undefined);
+    return complete(sa, { ...state, kind: "AwaitAddress", auth, named }, undefined);
   }
   sa.state = {
     kind: "AwaitAddress",
@@ -189,6 +200,7 @@ export function onOwnAuth(sa: IkeSa, state: In<"AwaitResponderAuth">, auth: OwnA
     peer: state.peer,
     verified: state.verified,
     auth,
+    named,
   };
   sa.ask({
     ask: "assignAddress",
@@ -216,7 +228,10 @@ export function refuse(
 function complete(sa: IkeSa, state: In<"AwaitAddress">, assigned: AssignedAddress | "failed" | undefined): void {
   const { init, auth } = state;
   const payloads: Payload[] = [
-    { kind: "IDr", idType: sa.connection.identity.idType, data: sa.connection.identity.idData },
+    // RFC 4739 2.1: named once, in the round that authenticated us by certificate.
+    ...(state.named
+      ? []
+      : [{ kind: "IDr" as const, idType: sa.connection.identity.idType, data: sa.connection.identity.idData }]),
     ...certificatePayloads(auth.certificates, auth.ocspResponses),
     { kind: "AUTH", method: auth.method, data: auth.data },
   ];

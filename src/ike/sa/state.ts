@@ -43,8 +43,13 @@ export type IkeSaState =
       response: readonly Payload[];
       childSpi: EspSpi;
       peer: PeerIdentity;
-      nonces: ChildNonces;
+      init: InitExchange;
     }
+  // As initiator, the hosting party's round (TS 33.320 A.2)
+  | { kind: "AwaitHostingParty"; first: FirstRound; party: PeerIdentity | undefined; rounds: number }
+  | { kind: "ExpectEapResponse"; first: FirstRound; party: PeerIdentity; rounds: number }
+  | { kind: "ExpectFinalResponse"; first: FirstRound }
+  | { kind: "AwaitFinalVerdict"; first: FirstRound; response: readonly Payload[] }
   // As responder
   | { kind: "ExpectAuthRequest"; init: InitExchange; ke: KeyExchange; peerPublic: Bytes }
   | { kind: "AwaitInitiatorVerdict"; init: InitExchange; request: readonly Payload[]; peer: PeerIdentity }
@@ -62,13 +67,44 @@ export type IkeSaState =
       peer: PeerIdentity;
       verified: VerifiedPeer;
       auth: OwnAuth;
+      /** IDr was sent in an earlier round. */
+      named: boolean;
     }
+  // As responder, the hosting party's round
+  | {
+      kind: "ExpectSecondIdentity";
+      init: InitExchange;
+      request: readonly Payload[];
+      peer: PeerIdentity;
+      verified: VerifiedPeer;
+    }
+  | { kind: "AwaitAaa"; round: SecondRound }
+  | { kind: "ExpectEapMessage"; round: SecondRound }
+  | { kind: "ExpectEapAuth"; round: SecondRound; msk: Bytes; eap: string }
   // Both
   | { kind: "Established"; peer: PeerIdentity; evidence: PeerEvidence; assigned: AssignedAddress | undefined }
   /** Replaced by `successor`; whoever began the rekeying deletes this one (RFC 7296 2.8). */
   | { kind: "Rekeyed"; peer: PeerIdentity; successor: IkeSaId }
   | { kind: "Deleting"; peer: PeerIdentity | undefined; cause: CloseCause }
   | { kind: "Closed" };
+
+/** What the first round settled, as initiator. */
+export interface FirstRound {
+  init: InitExchange;
+  childSpi: EspSpi;
+  peer: PeerIdentity;
+  verified: VerifiedPeer;
+}
+
+/** A hosting party's round, as responder; `request` is the device's first IKE_AUTH, which asks for address and tunnel. */
+export interface SecondRound {
+  init: InitExchange;
+  request: readonly Payload[];
+  peer: PeerIdentity;
+  verified: VerifiedPeer;
+  party: PeerIdentity;
+  rounds: number;
+}
 
 export interface ChildNonces {
   nonceI: Bytes;

@@ -66,8 +66,14 @@ export const trustingOracle: Oracle = (request) => {
           selectors: [selectorOf("10.0.0.5/32")],
         },
       };
+    case "hostingParty":
+      return { ask: "hostingParty", result: NONE };
+    case "relayEap":
+      return { ask: "relayEap", result: NONE };
   }
 };
+
+const NONE = { reason: "NoHostingParty", message: "none in this test" };
 
 export class Peer {
   readonly address: string;

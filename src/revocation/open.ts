@@ -46,7 +46,7 @@ export function openStatusService(options: StatusServiceOptions): OpenStatusServ
   const signatureCache = new SignatureCache();
   const { crl, ocsp } = section;
   const limits = { timeMs: crl.timeLimit, maxBytes: crl.maxBytes };
-  const http = new HttpCrlFetcher(exchanger, { ...limits, maxRedirects: MAX_REDIRECTS });
+  const http = new HttpCrlFetcher(exchanger, { ...limits, maxRedirects: crl.maxRedirects });
   const crls = new CrlStore({
     clock,
     random,
@@ -100,6 +100,5 @@ function readCertificates(file: string): Certificate[] {
   return fromPem(readFileSync(file, "utf8"), "CERTIFICATE").map(parseCertificate);
 }
 
-const MAX_REDIRECTS = 3;
 /** Octets of an OCSP response: the signer's certificate and perhaps its path are in it. */
 const MAX_RESPONSE = 65_536;

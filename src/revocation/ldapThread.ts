@@ -103,7 +103,7 @@ async function fetchByLdap({ url, timeMs, maxBytes }: LdapJob): Promise<LdapOutc
   } catch (error) {
     const detail = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
     const reason = error instanceof Error && error.name === "NoSuchObjectError" ? "NoSuchEntry" : "Unreachable";
-    return { ok: false, problem: { reason, detail: detail.trim() } };
+    return { ok: false, problem: { reason, detail: detail.trim().replace(/\s+/g, " ") } };
   } finally {
     await client.unbind().catch(() => undefined);
   }

@@ -56,7 +56,7 @@ test("a list of a hundred thousand entries comes whole, and one beyond the limit
   assert.ok(fetched.kind === "content");
   assert.ok(Buffer.concat(fetched.segments).equals(crl));
   const cut = problemOf(await fetch(urlOf(slapd.port), { maxBytes: 1_000_000 }));
-  assert.ok(cut.reason === "Unreachable" && /at most 1000000 are read/.test(cut.detail), JSON.stringify(cut));
+  assert.ok(cut.reason === "Unreachable" && /at most 1000000 octets are read/.test(cut.detail), JSON.stringify(cut));
 });
 
 /** A directory that answers every request with what `answer` makes of its message id. */

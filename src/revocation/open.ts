@@ -59,7 +59,12 @@ export function openStatusService(options: StatusServiceOptions): OpenStatusServ
     }),
     disk: section.cache === undefined ? NO_DISK : new FolderCrlDisk(resolve(folder, section.cache)),
     loader,
-    schedule: { ...REFRESH_SCHEDULE, interval: crl.refresh, tolerance: crl.tolerance },
+    schedule: {
+      ...REFRESH_SCHEDULE,
+      interval: crl.refresh,
+      leastInterval: Math.min(REFRESH_SCHEDULE.leastInterval, crl.refresh),
+      tolerance: crl.tolerance,
+    },
   });
   const service = new StatusService({
     clock,
@@ -89,7 +94,7 @@ export function openStatusService(options: StatusServiceOptions): OpenStatusServ
     crls,
     async [Symbol.asyncDispose]() {
       service[Symbol.dispose]();
-      crls[Symbol.dispose]();
+      await crls[Symbol.asyncDispose]();
       exchanger[Symbol.dispose]();
       await loader[Symbol.asyncDispose]();
     },

@@ -78,6 +78,8 @@ export const revocationSection = z.strictObject({
       refresh: duration.default(3600_000),
       timeLimit: duration.default(60_000),
       maxBytes: z.number().int().min(1024).max(MAX_CRL).default(MAX_CRL),
+      /** They lead wherever a server likes; 0 follows none. */
+      maxRedirects: z.number().int().min(0).max(10).default(3),
       tolerance: duration.default(300_000),
       deltas: z.boolean().default(true),
       /** PEM files of CRL issuers that are no CAs of the paths in question. */

@@ -54,7 +54,7 @@ export interface Obtained {
   problem: RefreshProblem | undefined;
 }
 
-export class CrlStore implements Disposable {
+export class CrlStore implements AsyncDisposable {
   readonly #parts: CrlStoreParts;
   readonly #sources = new Map<string, CrlSource>();
   readonly #listeners = new Set<(event: CrlStoreEvent) => void>();
@@ -86,9 +86,12 @@ export class CrlStore implements Disposable {
     return () => this.#listeners.delete(listener);
   }
 
-  [Symbol.dispose](): void {
-    for (const source of this.#sources.values()) source.close();
+  /** Ends all fetching; resolves once what was adopted is on disk. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const sources = [...this.#sources.values()];
     this.#sources.clear();
+    for (const source of sources) source.close();
+    await Promise.all(sources.map((source) => source.written));
   }
 
   #sourceOf(url: string): CrlSource {
@@ -134,6 +137,8 @@ class CrlSource {
   #timer: Cancel | undefined;
   #wantedAt: Milliseconds = 0;
   #closed = false;
+  /** Settles when the last write to disk has ended, well or not. */
+  written: Promise<void> = Promise.resolve();
 
   constructor(url: string, parts: CrlStoreParts, events: { emit: (event: CrlStoreEvent) => void; idle: () => void }) {
     this.url = url;
@@ -267,9 +272,10 @@ class CrlSource {
     this.#candidate = undefined;
     this.#loaded = loaded;
     const { obtainedAt, validators } = held;
-    this.#parts.disk.write(this.url, { der: loaded.crl.der, obtainedAt, validators }).catch((error: unknown) => {
-      this.#events.emit({ kind: "diskFailed", url: this.url, detail: String(error) });
-    });
+    // One after the other: of two lists the newer must stay.
+    this.written = this.written
+      .then(() => this.#parts.disk.write(this.url, { der: loaded.crl.der, obtainedAt, validators }))
+      .catch((error: unknown) => this.#events.emit({ kind: "diskFailed", url: this.url, detail: String(error) }));
     this.#events.emit({ kind: "adopted", url: this.url, facts: held, entries: loaded.index.size });
   }
 

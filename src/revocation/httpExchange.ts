@@ -40,9 +40,9 @@ export class HttpExchanger implements Disposable {
     let { url } = question;
     try {
       for (let redirects = 0; ; redirects++) {
-        const incoming = await this.#ask({ ...question, url }, signal);
+        const incoming = await this.#askAgain({ ...question, url }, signal);
         const to = redirectOf(incoming);
-        if (to === undefined || question.method === "POST") return await readAnswer(incoming, limits);
+        if (to === undefined || question.method === "POST") return await readAnswer(incoming, limits, signal);
         incoming.destroy();
         if (redirects >= limits.maxRedirects) return failed({ reason: "TooManyRedirects", limit: limits.maxRedirects });
         const next = URL.parse(to, url);
@@ -63,6 +63,16 @@ export class HttpExchanger implements Disposable {
     this.#https.destroy();
   }
 
+  /** Once more if the server had given up a connection that was kept open just when we used it (RFC 9112 9.3.1). */
+  async #askAgain(question: HttpQuestion, signal: AbortSignal): Promise<IncomingMessage> {
+    try {
+      return await this.#ask(question, signal);
+    } catch (error) {
+      if (!(error instanceof StaleConnection)) throw error;
+      return await this.#ask(question, signal);
+    }
+  }
+
   #ask({ url, method, headers, body }: HttpQuestion, signal: AbortSignal): Promise<IncomingMessage> {
     const target = URL.parse(url);
     if (target === null || !PROTOCOLS.includes(target.protocol)) throw new ExchangeFailure({ reason: "BadUrl" });
@@ -74,12 +84,17 @@ export class HttpExchanger implements Disposable {
           ? httpRequest(target, { ...options, agent: this.#http })
           : httpsRequest(target, { ...options, agent: this.#https });
       // Stays on for the whole exchange: an abort that comes while the body is read is told here as well.
-      outgoing.on("error", reject);
+      outgoing.on("error", (error: NodeJS.ErrnoException) =>
+        reject(outgoing.reusedSocket && error.code === "ECONNRESET" ? new StaleConnection(error.message) : error),
+      );
       outgoing.once("response", resolve);
       outgoing.end(body);
     });
   }
 }
+
+/** A connection kept open was closed by the server before it answered. */
+class StaleConnection extends Error {}
 
 /** Carries a problem out of the middle of an exchange. */
 class ExchangeFailure extends Error {
@@ -91,7 +106,11 @@ class ExchangeFailure extends Error {
   }
 }
 
-async function readAnswer(incoming: IncomingMessage, { maxBytes }: HttpLimits): Promise<HttpAnswer> {
+async function readAnswer(
+  incoming: IncomingMessage,
+  { maxBytes }: HttpLimits,
+  signal: AbortSignal,
+): Promise<HttpAnswer> {
   const { statusCode: status = 0, headers } = incoming;
   const stop = (problem: FetchProblem): HttpAnswer => {
     incoming.destroy();
@@ -110,7 +129,7 @@ async function readAnswer(incoming: IncomingMessage, { maxBytes }: HttpLimits): 
       collected.add(chunk);
     }
   } catch (error) {
-    if (told !== undefined && incoming.errored?.message === "aborted")
+    if (told !== undefined && !signal.aborted && incoming.errored?.message === "aborted")
       throw new ExchangeFailure({ reason: "Truncated", expected: told, received: collected.length });
     throw error;
   }

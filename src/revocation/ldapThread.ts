@@ -40,11 +40,10 @@ class MessageSocket extends Socket {
       if (this.#message === undefined) {
         this.#header = Buffer.concat([this.#header, rest]);
         const length = messageLength(this.#header);
-        if (length === undefined && this.#header.length < MAX_HEADER) return true;
-        if (length === undefined || length > this.#maxBytes) {
-          this.destroy(
-            new Error(`an LDAP message of ${length ?? "unreadable"} octets, at most ${this.#maxBytes} are read`),
-          );
+        if (length === undefined) return true;
+        if (length > this.#maxBytes) {
+          const what = Number.isFinite(length) ? `an LDAP message of ${length} octets` : "something that is no LDAP";
+          this.destroy(new Error(`${what}; at most ${this.#maxBytes} octets are read`));
           return false;
         }
         this.#message = Buffer.allocUnsafeSlow(length);
@@ -64,13 +63,15 @@ class MessageSocket extends Socket {
   }
 }
 
-/** Octets of the message that begins here, or undefined where its header is not whole. */
+/** Octets of the message that begins here; undefined where its header is not whole, infinite where it is none. */
 function messageLength(bytes: Buffer): number | undefined {
   const first = bytes[1];
+  if (bytes[0] !== SEQUENCE) return Number.POSITIVE_INFINITY;
   if (first === undefined) return undefined;
   if (first < 0x80) return 2 + first;
   const octets = first & 0x7f;
-  if (octets < 1 || octets > 4 || bytes.length < 2 + octets) return undefined;
+  if (octets < 1 || octets > 4) return Number.POSITIVE_INFINITY;
+  if (bytes.length < 2 + octets) return undefined;
   return 2 + octets + bytes.readUIntBE(2, octets);
 }
 
@@ -102,14 +103,14 @@ async function fetchByLdap({ url, timeMs, maxBytes }: LdapJob): Promise<LdapOutc
   } catch (error) {
     const detail = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
     const reason = error instanceof Error && error.name === "NoSuchObjectError" ? "NoSuchEntry" : "Unreachable";
-    return { ok: false, problem: { reason, detail: detail.trim() } };
+    return { ok: false, problem: { reason, detail: detail.trim().replace(/\s+/g, " ") } };
   } finally {
     await client.unbind().catch(() => undefined);
   }
 }
 
+/** What every LDAP message begins with. */
+const SEQUENCE = 0x30;
+
 const outcome = await fetchByLdap(workerData as LdapJob);
 parentPort?.postMessage(outcome, outcome.ok ? [outcome.der.buffer] : []);
-
-/** Octets within which the header of a message must be whole. */
-const MAX_HEADER = 6;

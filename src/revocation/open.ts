@@ -46,7 +46,7 @@ export function openStatusService(options: StatusServiceOptions): OpenStatusServ
   const signatureCache = new SignatureCache();
   const { crl, ocsp } = section;
   const limits = { timeMs: crl.timeLimit, maxBytes: crl.maxBytes };
-  const http = new HttpCrlFetcher(exchanger, { ...limits, maxRedirects: MAX_REDIRECTS });
+  const http = new HttpCrlFetcher(exchanger, { ...limits, maxRedirects: crl.maxRedirects });
   const crls = new CrlStore({
     clock,
     random,
@@ -59,7 +59,12 @@ export function openStatusService(options: StatusServiceOptions): OpenStatusServ
     }),
     disk: section.cache === undefined ? NO_DISK : new FolderCrlDisk(resolve(folder, section.cache)),
     loader,
-    schedule: { ...REFRESH_SCHEDULE, interval: crl.refresh, tolerance: crl.tolerance },
+    schedule: {
+      ...REFRESH_SCHEDULE,
+      interval: crl.refresh,
+      leastInterval: Math.min(REFRESH_SCHEDULE.leastInterval, crl.refresh),
+      tolerance: crl.tolerance,
+    },
   });
   const service = new StatusService({
     clock,
@@ -89,7 +94,7 @@ export function openStatusService(options: StatusServiceOptions): OpenStatusServ
     crls,
     async [Symbol.asyncDispose]() {
       service[Symbol.dispose]();
-      crls[Symbol.dispose]();
+      await crls[Symbol.asyncDispose]();
       exchanger[Symbol.dispose]();
       await loader[Symbol.asyncDispose]();
     },
@@ -100,6 +105,5 @@ function readCertificates(file: string): Certificate[] {
   return fromPem(readFileSync(file, "utf8"), "CERTIFICATE").map(parseCertificate);
 }
 
-const MAX_REDIRECTS = 3;
 /** Octets of an OCSP response: the signer's certificate and perhaps its path are in it. */
 const MAX_RESPONSE = 65_536;

@@ -59,7 +59,7 @@ test("after a restart the list on disk refuses a revoked device before anything 
   world.network.contents.set(URL, crlAt(ca, world.now, [one]));
   await world.time.until(world.store.obtain(URL, signers), 1000);
   await world.time.run(1000);
-  world.restart();
+  await world.restart();
   world.network.contents.clear();
   const asked = world.network.asked.length;
   const restored = await world.time.until(world.store.obtain(URL, signers), 1000);
@@ -75,12 +75,12 @@ test("a list on disk that is damaged, or that ran out, is fetched anew", async (
   const stored = world.disk.files.get(URL)!;
   stored.der[stored.der.length - 40]! ^= 1;
   stored.validators = { etag: '"damaged"' };
-  world.restart();
+  await world.restart();
   assert.ok((await world.time.until(world.store.obtain(URL, signers), 1000)).inHand !== undefined);
   // Without validators: what is damaged must not be called unchanged.
   assert.deepEqual(world.network.asked.at(-1)?.validators, {});
   await world.time.run(1000);
-  world.restart();
+  await world.restart();
   await world.time.run(2 * DAY);
   world.network.contents.set(URL, crlAt(ca, world.now, [two], { number: 2 }));
   const fresh = await world.time.until(world.store.obtain(URL, signers), 1000);
@@ -162,7 +162,7 @@ test("a store that is closed lets go of whoever waits, and starts nothing more",
   const world = new StoreWorld("close");
   world.network.contents.set(URL, crlAt(ca, world.now, []));
   const waiting = world.store.obtain(URL, signers);
-  world.store[Symbol.dispose]();
+  await world.store[Symbol.asyncDispose]();
   assert.deepEqual(await waiting, { inHand: undefined, problem: undefined });
   await world.time.run(DAY);
   assert.ok(world.network.asked.length <= 1);

@@ -94,8 +94,8 @@ export class StoreWorld {
   }
 
   /** The program ends and begins anew; network and disk stay. */
-  restart(): void {
-    this.store[Symbol.dispose]();
+  async restart(): Promise<void> {
+    await this.store[Symbol.asyncDispose]();
     this.store = this.#open();
   }
 

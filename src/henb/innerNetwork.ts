@@ -19,8 +19,9 @@ export interface TunnelInterface {
 
 export class InnerNetwork {
   readonly #tunnel: TunnelInterface;
-  #addresses: string[] = [];
-  #routes: string[] = [];
+  /** What is in use, noted step by step, so that a change that failed half-way is taken back as well. */
+  readonly #addresses = new Set<string>();
+  readonly #routes = new Set<string>();
   #unpin: (() => Promise<void>) | undefined;
   #changes: Promise<void> = Promise.resolve();
 
@@ -31,31 +32,49 @@ export class InnerNetwork {
   /** Uses these inner addresses and reaches `selectors` through the tunnel, but never `gateway`, its outer end. */
   use(addresses: readonly string[], selectors: readonly TrafficSelector[], gateway: string): Promise<void> {
     return this.#inTurn(async () => {
-      const hosts = addresses.map((address) => `${address}/${address.includes(":") ? 128 : 32}`);
+      const hosts = new Set(addresses.map((address) => `${address}/${address.includes(":") ? 128 : 32}`));
       const families = new Set(addresses.map((address) => (address.includes(":") ? 8 : 7)));
       const blocks = selectors.filter(({ type }) => families.has(type)).flatMap(blocksOf);
-      for (const host of hosts) if (!this.#addresses.includes(host)) await this.#tunnel.addAddress(host);
-      for (const host of this.#addresses) if (!hosts.includes(host)) await this.#tunnel.removeAddress(host);
-      this.#addresses = hosts;
+      for (const host of without(hosts, this.#addresses)) {
+        await this.#tunnel.addAddress(host);
+        this.#addresses.add(host);
+      }
+      for (const host of without(this.#addresses, hosts)) await this.#removeAddress(host);
       if (this.#unpin === undefined && blocks.some((block) => covers(block, gateway)))
         this.#unpin = await this.#tunnel.pinRoute(gateway);
-      for (const block of blocks) if (!this.#routes.includes(block.text)) await this.#tunnel.addRoute(block.text);
-      for (const route of this.#routes)
-        if (!blocks.some(({ text }) => text === route)) await this.#tunnel.removeRoute(route);
-      this.#routes = blocks.map(({ text }) => text);
+      const routes = new Set(blocks.map(({ text }) => text));
+      for (const route of without(routes, this.#routes)) {
+        await this.#tunnel.addRoute(route);
+        this.#routes.add(route);
+      }
+      for (const route of without(this.#routes, routes)) await this.#removeRoute(route);
     });
   }
 
-  /** Takes everything back. */
+  /** Takes everything back, as far as it can be: what one step cannot do does not keep the others from being done. */
   clear(): Promise<void> {
     return this.#inTurn(async () => {
-      for (const route of this.#routes) await this.#tunnel.removeRoute(route);
-      for (const host of this.#addresses) await this.#tunnel.removeAddress(host);
-      this.#routes = [];
-      this.#addresses = [];
-      await this.#unpin?.();
+      const unpin = this.#unpin;
       this.#unpin = undefined;
+      const steps = [
+        ...[...this.#routes].map((route) => () => this.#removeRoute(route)),
+        ...[...this.#addresses].map((host) => () => this.#removeAddress(host)),
+        ...(unpin === undefined ? [] : [unpin]),
+      ];
+      const failures: unknown[] = [];
+      for (const step of steps) await step().catch((error) => failures.push(error));
+      if (failures.length > 0) throw failures[0];
     });
+  }
+
+  async #removeAddress(host: string): Promise<void> {
+    this.#addresses.delete(host);
+    await this.#tunnel.removeAddress(host);
+  }
+
+  async #removeRoute(route: string): Promise<void> {
+    this.#routes.delete(route);
+    await this.#tunnel.removeRoute(route);
   }
 
   /** One change at a time, in the order asked for; one that fails does not stop the next. */
@@ -86,6 +105,10 @@ function blocksOf(selector: TrafficSelector): Block[] {
 function block(address: Buffer, prefix: number): Block {
   const { start, end } = cidrRange({ address, prefix });
   return { text: `${formatIp(start)}/${prefix}`, start, end };
+}
+
+function without(all: ReadonlySet<string>, some: ReadonlySet<string>): string[] {
+  return [...all].filter((one) => !some.has(one));
 }
 
 function covers({ start, end }: Block, address: string): boolean {

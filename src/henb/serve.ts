@@ -54,6 +54,7 @@ export async function serveDevice(
   );
   let network: InnerNetwork | undefined;
   let child: ChildSaSpec | undefined;
+  let stopping = false;
   const ended = Promise.withResolvers<DeviceState>();
   const fault = (what: string, error: unknown) => observer.fault(what, error);
 
@@ -85,6 +86,10 @@ export async function serveDevice(
         `nothing is sent: ${state.problems.join("; ")} (TS 33.320 A.1)`,
       );
     }
+    const refusal = state.kind === "Waiting" || state.kind === "Stopped" ? state.refusal : undefined;
+    // Other refusals are events of IKE, and logged as such.
+    if (!stopping && (refusal?.reason === "NoPath" || refusal?.reason === "NoTunnel"))
+      log.warn({ event: "failed", ...refusal }, `not attached: ${refusal.message} (${refusal.reason})`);
     if (state.kind === "Waiting")
       log.info({ event: "waiting", attempt: state.attempt }, "not attached; waiting for the next attempt");
     if (state.kind === "Waiting" || state.kind === "Stopped")
@@ -94,7 +99,7 @@ export async function serveDevice(
 
   async function useTunnel(): Promise<void> {
     const { state } = device;
-    if (state.kind !== "Attached" || child === undefined) return;
+    if (state.kind !== "Attached" || child === undefined || stopping) return;
     await network?.use(state.addresses, child.remoteSelectors, child.remote.address);
     log.info(
       { event: "attached", addresses: state.addresses, ocsp: state.ocsp },
@@ -120,6 +125,9 @@ export async function serveDevice(
     device,
     ended: ended.promise,
     async stop() {
+      // While the interface is there: a route past the tunnel would outlive it.
+      stopping = true;
+      await network?.clear().catch((error) => fault("the inner network cannot be taken back", error));
       await device.stop();
       await observer.close();
       log.info({ event: "stopped" }, "stopped");

@@ -87,9 +87,12 @@ export async function serveDevice(
     }
     if (state.kind === "Waiting")
       log.info({ event: "waiting", attempt: state.attempt }, "not attached; waiting for the next attempt");
-    if (state.kind === "Waiting" || state.kind === "Stopped")
-      void network?.clear().catch((error) => fault("the inner network cannot be taken back", error));
+    if (state.kind === "Waiting" || state.kind === "Stopped") void giveBack();
     if (state.kind === "Unfit" || state.kind === "Stopped") ended.resolve(state);
+  }
+
+  async function giveBack(): Promise<void> {
+    await network?.clear().catch((error) => fault("the inner network cannot be taken back", error));
   }
 
   async function useTunnel(): Promise<void> {
@@ -120,6 +123,8 @@ export async function serveDevice(
     device,
     ended: ended.promise,
     async stop() {
+      // Before the plane goes, and the interface with it.
+      await giveBack();
       await device.stop();
       await observer.close();
       log.info({ event: "stopped" }, "stopped");

@@ -7,14 +7,15 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 # npm writes it as the last step of an install.
 INSTALLED := node_modules/.package-lock.json
 
-.PHONY: help lab test check bench fmt
+.PHONY: help lab test check bench fmt reference
 
 help:
-	@echo "make lab     bring up a SeGW, a PKI and H(e)NBs, and attach (ARGS=\"--once --json\", ARGS=--help)"
-	@echo "make test    check the tree and run all tests (ARGS=\"test/ike/sa/*.test.ts\", ARGS=--test-name-pattern=rekey)"
-	@echo "make check   formatting, types and the project's own rules"
-	@echo "make bench   measure against other implementations (ARGS=--json, ARGS=handshakes)"
-	@echo "make fmt     format the tree"
+	@echo "make lab        bring up a SeGW, a PKI and H(e)NBs, and attach (ARGS=\"--once --json\", ARGS=--help)"
+	@echo "make test       check the tree and run all tests (ARGS=\"test/ike/sa/*.test.ts\", ARGS=--test-name-pattern=rekey)"
+	@echo "make check      formatting, types and the project's own rules"
+	@echo "make bench      measure against other implementations (ARGS=--json, ARGS=handshakes)"
+	@echo "make fmt        format the tree"
+	@echo "make reference  write docs/reference from the code"
 
 lab: $(INSTALLED)
 	@scripts/debian-packages lab
@@ -37,6 +38,10 @@ bench: $(INSTALLED)
 
 fmt: $(INSTALLED)
 	@biome check --write
+
+# Configuration keys, commands, refusal reasons: test/docs tells when the code has changed since.
+reference: $(INSTALLED)
+	@node scripts/reference.ts
 
 $(INSTALLED): package.json package-lock.json
 	@PATH="$(MACHINE_PATH)" npm ci --loglevel=error >&2

@@ -5,22 +5,32 @@ import { deviceOcspSection, espSection, ikeSection, portsSection } from "../ipse
 import { logSection } from "../observe/log.ts";
 
 export const deviceConfig = z.strictObject({
+  /** The trusted environment, here one in software. */
   tre: z.strictObject({
     /** Folder of the trusted environment: identity, key, roots, manifest. */
     directory: path,
     /** Folder of the files that the manifest lists (TS 33.320 A.1-1). */
     files: path,
   }),
+  /** Where to attach. */
   gateway: z.strictObject({
     /** The name to connect to: the FQDN that DNS resolves, else the IP address (TS 33.320 7.2.2-4). */
     name: z.union([ipAddress, fqdn]),
-    /** Addresses to use instead of what DNS says. */
+    /** Addresses to use instead of what DNS says; they take turns. */
     addresses: z.array(ipAddress).default([]),
     ports: portsSection,
   }),
-  /** Our own outer address and ports; by default the address that the system uses towards the gateway. */
-  local: z.strictObject({ address: ipAddress.optional(), ports: portsSection }).prefault({}),
+  /** Our own outer address and ports. */
+  local: z
+    .strictObject({
+      /** By default the address that the system uses towards the gateway. */
+      address: ipAddress.optional(),
+      ports: portsSection,
+    })
+    .prefault({}),
+  /** How IKE is spoken. */
   ike: ikeSection,
+  /** How user packets are protected. */
   esp: espSection,
   /** The gateway's revocation status in-band; a missing or bad answer ends the attempt (TS 33.320 7.2.3-4). */
   ocsp: deviceOcspSection,
@@ -33,16 +43,29 @@ export const deviceConfig = z.strictObject({
     .default(["ipv4"]),
   /** What to reach through the tunnel; the gateway narrows it. */
   reach: z.array(cidr).min(1).default(["0.0.0.0/0", "::/0"]),
-  /** Waiting times between attempts, growing from `initial` to `most`; initial 0: a single attempt. */
-  reconnect: z.strictObject({ initial: duration.default(2_000), most: duration.default(300_000) }).prefault({}),
+  /** Waiting times between attempts, half of each at random; `initial: 0` makes a single attempt. */
+  reconnect: z
+    .strictObject({
+      /** Before the second attempt; doubles with each further one. */
+      initial: duration.default(2_000),
+      /** What it grows to. */
+      most: duration.default(300_000),
+    })
+    .prefault({}),
+  /** What carries user packets. */
   dataPlane: z
     .strictObject({
+      /** `tun`: ESP here, between a TUN interface and UDP port 4500; `none`: packets are counted and dropped. */
       kind: z.enum(["tun", "none"]).default("tun"),
+      /** Name of the TUN interface; "%d" becomes the first free number. */
       interface: z.string().min(1).max(15).default("henb%d"),
+      /** Octets of the longest inner packet; 1400 if left out. */
       mtu: z.number().int().min(1280).max(65_535).optional(),
     })
     .prefault({}),
+  /** How long the gateway may take to answer the Delete on shutdown. */
   shutdownLimit: duration.default(2_000),
+  /** Log lines on standard output. */
   log: logSection,
 });
 

@@ -4,17 +4,51 @@ import { cidr, fqdn, ipAddress, path, port } from "../config/fields.ts";
 import { deviceOcspSection, espSection, ikeSection, portsSection } from "../ipsec/settings.ts";
 
 export const loadConfig = z.strictObject({
-  gateway: z.strictObject({ name: z.union([ipAddress, fqdn]), address: ipAddress, ports: portsSection }),
-  local: z.strictObject({
+  /** The gateway to load. */
+  gateway: z.strictObject({
+    /** The name that its certificate must carry. */
+    name: z.union([ipAddress, fqdn]),
+    /** Where it is. */
     address: ipAddress,
-    ports: z.strictObject({ ike: port.default(0), natT: port.default(0) }).prefault({}),
+    ports: portsSection,
   }),
-  trust: z.strictObject({ roots: z.array(path).min(1) }),
-  /** The devices, which take turns: each with a certificate path and its key, PEM. */
-  devices: z.array(z.strictObject({ chain: path, key: path })).min(1),
+  /** Our own outer address, the same for all devices. */
+  local: z.strictObject({
+    /** An address of this machine. */
+    address: ipAddress,
+    /** 0 lets the system choose; all devices share them. */
+    ports: z
+      .strictObject({
+        /** IKE until a NAT is found. */
+        ike: port.default(0),
+        /** IKE behind a NAT. */
+        natT: port.default(0),
+      })
+      .prefault({}),
+  }),
+  /** Who may issue the gateway's certificate. */
+  trust: z.strictObject({
+    /** PEM files; each may hold several roots. */
+    roots: z.array(path).min(1),
+  }),
+  /** The devices, which take turns. */
+  devices: z
+    .array(
+      z.strictObject({
+        /** PEM: the device's certificate and its intermediates, end entity first. */
+        chain: path,
+        /** PEM; several devices may name the same file. */
+        key: path,
+      }),
+    )
+    .min(1),
+  /** How IKE is spoken. */
   ike: ikeSection,
+  /** What is negotiated for user packets, of which there are none. */
   esp: espSection,
+  /** The gateway's revocation status in-band. */
   ocsp: deviceOcspSection,
+  /** What to ask for through the tunnel. */
   reach: z.array(cidr).min(1).default(["0.0.0.0/0"]),
 });
 

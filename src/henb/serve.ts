@@ -92,9 +92,12 @@ export async function serveDevice(
       log.warn({ event: "failed", ...refusal }, `not attached: ${refusal.message} (${refusal.reason})`);
     if (state.kind === "Waiting")
       log.info({ event: "waiting", attempt: state.attempt }, "not attached; waiting for the next attempt");
-    if (state.kind === "Waiting" || state.kind === "Stopped")
-      void network?.clear().catch((error) => fault("the inner network cannot be taken back", error));
+    if (state.kind === "Waiting" || state.kind === "Stopped") void giveBack();
     if (state.kind === "Unfit" || state.kind === "Stopped") ended.resolve(state);
+  }
+
+  async function giveBack(): Promise<void> {
+    await network?.clear().catch((error) => fault("the inner network cannot be taken back", error));
   }
 
   async function useTunnel(): Promise<void> {
@@ -127,7 +130,7 @@ export async function serveDevice(
     async stop() {
       // While the interface is there: a route past the tunnel would outlive it.
       stopping = true;
-      await network?.clear().catch((error) => fault("the inner network cannot be taken back", error));
+      await giveBack();
       await device.stop();
       await observer.close();
       log.info({ event: "stopped" }, "stopped");

@@ -9,11 +9,18 @@ import { ProposalSyntaxError, parseEspProposal, parseIkeProposal } from "../ike/
 import { HashAlgorithm } from "../tre/authSignature.ts";
 
 /** UDP ports; 0 lets the system choose, which only a device can do. */
-export const portsSection = z.strictObject({ ike: port.default(500), natT: port.default(4500) }).prefault({});
+export const portsSection = z
+  .strictObject({
+    /** IKE until a NAT is found. */
+    ike: port.default(500),
+    /** IKE behind a NAT, and ESP in UDP (RFC 3948). */
+    natT: port.default(4500),
+  })
+  .prefault({});
 
 export const ikeSection = z
   .strictObject({
-    /** In order of preference, as strongSwan writes them. */
+    /** In order of preference, as strongSwan writes them; docs/reference/proposals.md lists the keywords. */
     proposals: z
       .array(z.string())
       .min(1)
@@ -25,17 +32,24 @@ export const ikeSection = z
     signatureHashes: z.array(z.enum(["sha256", "sha384", "sha512"])).default(["sha256", "sha384", "sha512"]),
     /** Accepts 3DES, MODP 1024 and 1536 in proposals, SHA-1 and short keys in certificates: for old devices. */
     allowWeakAlgorithms: z.boolean().default(false),
+    /** Age at which this side rekeys the IKE SA, up to a tenth earlier at random; 0: never. */
     rekeyAfter: duration.default(CONNECTION_DEFAULTS.ikeRekeyAfter),
+    /** Silence after which the peer is asked whether it lives (RFC 7296 2.4); 0: never. */
     dpdInterval: duration.default(CONNECTION_DEFAULTS.dpdInterval),
+    /** How often a NAT in front of us is reminded of our port (RFC 3948 4); 0: never. */
     natKeepaliveInterval: duration.default(CONNECTION_DEFAULTS.natKeepaliveInterval),
     /** Largest IP packet of an IKE message, octets (RFC 7383); 0 switches fragmentation off. */
     fragmentSize: z
       .union([z.literal(0), z.number().int().min(576).max(65_535)])
       .default(CONNECTION_DEFAULTS.fragmentSize),
+    /** When a request without an answer is sent again, and when the peer counts as gone (RFC 7296 2.4). */
     retransmission: z
       .strictObject({
+        /** Wait before the first repetition. */
         initial: duration.default(CONNECTION_DEFAULTS.retransmission.initial),
+        /** What each wait is multiplied by. */
         factor: z.number().min(1).max(10).default(CONNECTION_DEFAULTS.retransmission.factor),
+        /** How often a request is sent before the peer counts as gone. */
         tries: z.number().int().min(1).max(20).default(CONNECTION_DEFAULTS.retransmission.tries),
       })
       .prefault({}),
@@ -45,12 +59,15 @@ export const ikeSection = z
 
 export const espSection = z
   .strictObject({
+    /** In order of preference, without PRF; a group asks for key exchange of its own at each rekeying. */
     proposals: z.array(z.string()).min(1).default(["aes128gcm16-aes256gcm16", "aes128-aes256-sha256"]),
+    /** Accepts 3DES in proposals: for old devices. */
     allowWeakAlgorithms: z.boolean().default(false),
+    /** Age at which this side rekeys a CHILD SA, up to a tenth earlier at random; 0: never. */
     rekeyAfter: duration.default(CONNECTION_DEFAULTS.childRekeyAfter),
     /** Octets in either direction after which a CHILD SA is rekeyed; 0: never for that. */
     rekeyAfterBytes: z.number().int().min(0).default(CONNECTION_DEFAULTS.childRekeyAfterBytes),
-    /** Packets (RFC 4303 3.4.3). */
+    /** Packets that may come late and still count as new (RFC 4303 3.4.3). */
     replayWindow: z.number().int().min(32).max(65_536).default(CONNECTION_DEFAULTS.replayWindow),
   })
   .superRefine((section, context) => checkProposals(section, context, parseEspProposal))

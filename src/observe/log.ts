@@ -7,7 +7,9 @@ export type { Logger } from "pino";
 
 export const logSection = z
   .strictObject({
+    /** `debug` also tells of each datagram that was dropped and each request sent again. */
     level: z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
+    /** `json`: one object a line; `text`: for people. */
     format: z.enum(["json", "text"]).default("json"),
     /** Logs every IKE message with a short description of each payload. */
     messages: z.boolean().default(false),

@@ -145,7 +145,7 @@ function checkIdentity(
   const mismatch = policy.checkServerName ? checkServerName(leaf, connectedTo) : undefined;
   if (mismatch === undefined) return undefined;
   return refuse(
-    mismatch.reason,
+    "NameMismatch",
     `connected to ${mismatch.expected}, but the certificate is for ${mismatch.certified.join(", ") || "nobody"} (TS 33.320 7.2.2)`,
     { ...mismatch },
   );

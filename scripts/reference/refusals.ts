@@ -1,0 +1,148 @@
+/**
+ * The typed reasons for which an attachment is refused or fails, with the messages that go with them, as they stand in
+ * the code: object literals with `reason` and `message`, `refuse(...)`, `untrusted(...)`, AuthSignatureError, and the
+ * cases of `describePathRefusal`.
+ */
+import { type Expression, type Node, Visitor } from "oxc-parser";
+import type { SourceFile } from "../tidy/tree.ts";
+import { propertiesOf, sourcesAt, textOf } from "./sources.ts";
+
+/** Whose log the reason can stand in. */
+export type Side = "segw" | "henb";
+
+export interface Refusal {
+  reason: string;
+  sides: ReadonlySet<Side>;
+  /** Each with an ellipsis for what differs from case to case. */
+  messages: ReadonlySet<string>;
+  /** Notify types that the peer is told, where the code names one beside the reason. */
+  notifies: ReadonlySet<string>;
+  sources: ReadonlySet<string>;
+}
+
+/** All reasons, in order of name. */
+export function refusals(): Refusal[] {
+  const found = new Map<string, Found>();
+  for (const { path, sides } of PLACES) {
+    for (const file of sourcesAt(path)) {
+      const own = PLACES.find((place) => place.path === file.path);
+      if (own !== undefined && own.path !== path) continue;
+      for (const { reason, message, notify } of reasonsIn(file)) {
+        const known = found.get(reason) ?? empty(reason);
+        found.set(reason, known);
+        for (const side of SIDES[reason] ?? sides) known.sides.add(side);
+        if (message !== undefined) known.messages.add(message);
+        if (notify !== undefined) known.notifies.add(notify);
+        known.sources.add(file.path);
+      }
+    }
+  }
+  return [...found.values()].sort((a, b) => (a.reason < b.reason ? -1 : 1));
+}
+
+interface Found extends Refusal {
+  sides: Set<Side>;
+  messages: Set<string>;
+  notifies: Set<string>;
+  sources: Set<string>;
+}
+
+interface Reason {
+  reason: string;
+  message: string | undefined;
+  notify: string | undefined;
+}
+
+function reasonsIn(file: SourceFile): Reason[] {
+  const found: Reason[] = [];
+  const notifies = new Map<Node, string>();
+  const add = (reason: string | undefined, message: Expression | undefined, notify?: string) => {
+    if (reason === undefined || !/^[A-Z][A-Za-z]+$/.test(reason)) return;
+    if (NEVER_LOGGED.has(`${file.path} ${reason}`)) return;
+    found.push({ reason: RENAMED[`${file.path} ${reason}`] ?? reason, message: textOf(message), notify });
+  };
+  new Visitor({
+    CallExpression({ callee, arguments: given }) {
+      if (callee.type !== "Identifier" || !REFUSING.has(callee.name)) return;
+      const notify = given.map(notifyName).find((name) => name !== undefined);
+      const object = given.find((argument) => argument.type === "ObjectExpression");
+      if (object !== undefined && notify !== undefined) notifies.set(object, notify);
+      const [reason, message] = given;
+      if (reason?.type !== "SpreadElement" && message?.type !== "SpreadElement") add(textOf(reason), message);
+    },
+    NewExpression({ callee, arguments: given }) {
+      if (callee.type !== "Identifier" || callee.name !== "AuthSignatureError") return;
+      const [reason, message] = given;
+      if (reason?.type !== "SpreadElement" && message?.type !== "SpreadElement") add(textOf(reason), message);
+    },
+    ObjectExpression(object) {
+      const properties = propertiesOf(object);
+      const message = properties.get("message");
+      if (message === undefined) return;
+      const notify = properties.get("notify");
+      const told = notifies.get(object) ?? (notify && notifyName(notify));
+      add(textOf(properties.get("reason") ?? properties.get("name")), message, told);
+    },
+    FunctionDeclaration({ id, body }) {
+      if (id?.name !== "describePathRefusal" || body === null) return;
+      for (const statement of body.body) {
+        if (statement.type !== "SwitchStatement") continue;
+        for (const { test, consequent } of statement.cases) {
+          const [answer] = consequent;
+          if (answer?.type === "ReturnStatement") add(textOf(test ?? undefined), answer.argument ?? undefined);
+        }
+      }
+    },
+  }).visit(file.program);
+  return found;
+}
+
+/** "AUTHENTICATION_FAILED" of `NotifyType.AUTHENTICATION_FAILED`. */
+function notifyName(node: Node): string | undefined {
+  if (node.type !== "MemberExpression" || node.object.type !== "Identifier" || node.object.name !== "NotifyType")
+    return undefined;
+  return node.property.type === "Identifier" ? node.property.name : undefined;
+}
+
+function empty(reason: string): Found {
+  return { reason, sides: new Set(), messages: new Set(), notifies: new Set(), sources: new Set() };
+}
+
+const BOTH = ["segw", "henb"] as const;
+
+/** A file that is named goes before the folder it lies in. */
+const PLACES: readonly { path: string; sides: readonly Side[] }[] = [
+  { path: "src/segw", sides: ["segw"] },
+  { path: "src/henb", sides: ["henb"] },
+  { path: "src/ike", sides: BOTH },
+  { path: "src/ike/sa/responder.ts", sides: ["segw"] },
+  { path: "src/ike/sa/initiator.ts", sides: ["henb"] },
+  { path: "src/ipsec", sides: BOTH },
+  { path: "src/tre", sides: BOTH },
+  { path: "src/tre/integrityReport.ts", sides: ["segw"] },
+  { path: "src/trust/pathRefusal.ts", sides: BOTH },
+];
+
+/** Reasons of shared code that only one side can come to. */
+const SIDES: Readonly<Record<string, readonly Side[]>> = {
+  // A gateway answers, and does not connect to a name.
+  NameMismatch: ["henb"],
+  PeerUnresponsive: ["henb"],
+  UnsupportedCriticalPayload: ["segw"],
+};
+
+/** What stands in the code and in no role's log, by file and reason. */
+const NEVER_LOGGED: ReadonlySet<string> = new Set([
+  // Nobody asks a device for an address; it stands there because the question has to be answered.
+  "src/henb/device.ts NotAGateway",
+  "src/henb/load.ts NotAGateway",
+  // Of paths that are validated with a name or with CRLs; the roles check both after the path.
+  "src/trust/pathRefusal.ts NameMismatch",
+  "src/trust/pathRefusal.ts Revoked",
+  "src/trust/pathRefusal.ts StatusUndetermined",
+]);
+
+const REFUSING: ReadonlySet<string> = new Set(["refuse", "untrusted"]);
+
+/** What a verdict calls the reason that its cause has another name for (src/tre/peerVerifier.ts). */
+const RENAMED: Readonly<Record<string, string>> = { "src/tre/authSignature.ts BadSignature": "WrongAuth" };

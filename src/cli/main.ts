@@ -8,6 +8,7 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<{ command:
   henb: { summary: "a home base station", load: () => import("./commands/henb.ts") },
   load: { summary: "many devices that attach to a gateway", load: () => import("./commands/load.ts") },
   check: { summary: "looks into certificates: profile, path, revocation", load: () => import("./commands/check.ts") },
+  aaa: { summary: "AAA server and HSS: Diameter and RADIUS", load: () => import("./commands/aaa.ts") },
   pki: { summary: "CAs, certificates, CRLs and the OCSP responder", load: () => import("./commands/pki.ts") },
 };
 

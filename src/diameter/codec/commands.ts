@@ -315,15 +315,6 @@ export const RegistrationTermination = command(
   { required: swxAnswer, optional: RESULT, repeated: ["Proxy-Info", "Supported-Features"] },
 );
 
-/** TS 29.273 8.2.2.4: the HSS says that a user's profile has changed. */
-export const PushProfile = command(
-  ["PPR", "PPA"],
-  CommandCode.PushProfile,
-  true,
-  { required: [...swxRequest, "Destination-Host"], optional: ["Non-3GPP-User-Data"], repeated: swxLists },
-  { required: swxAnswer, optional: RESULT, repeated: ["Proxy-Info", "Supported-Features"] },
-);
-
 /** Every command that Femtogate knows, by its number. */
 export const COMMANDS: ReadonlyMap<number, CommandDefinition> = new Map<number, CommandDefinition>(
   [
@@ -339,7 +330,6 @@ export const COMMANDS: ReadonlyMap<number, CommandDefinition> = new Map<number, 
     MultimediaAuth,
     ServerAssignment,
     RegistrationTermination,
-    PushProfile,
   ].map((definition) => [definition.code, definition]),
 );
 

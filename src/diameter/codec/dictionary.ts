@@ -192,6 +192,8 @@ export const AVPS = {
       "AMBR",
       "MIP6-Feature-Vector",
       "Session-Timeout",
+      // Ours, there only where a subscriber has one: the group takes any AVP.
+      "Filter-Id",
     ],
     repeated: ["APN-Configuration"],
   }),

@@ -27,7 +27,6 @@ export const CommandCode = {
   ServerAssignment: 301,
   MultimediaAuth: 303,
   RegistrationTermination: 304,
-  PushProfile: 305,
 } as const;
 
 /** Result-Code (RFC 6733 7.1). */

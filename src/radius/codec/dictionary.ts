@@ -58,6 +58,7 @@ export const ATTRIBUTES = {
   "NAS-Port-Type": attribute(61, "integer"),
   "EAP-Message": attribute(79, "octets"),
   "Message-Authenticator": attribute(80, "octets"),
+  "Tunnel-Client-Endpoint": attribute(66, "text"),
   "Acct-Interim-Interval": attribute(85, "integer"),
   "NAS-IPv6-Address": attribute(95, "ipv6"),
   "Error-Cause": attribute(101, "integer"),

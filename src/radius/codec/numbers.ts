@@ -19,8 +19,8 @@ export const Code = {
 /** Vendor-Id of Microsoft, whose attributes carry the MSK (RFC 2548). */
 export const VENDOR_MICROSOFT = 311;
 
-/** Service-Type (RFC 2865 5.6, RFC 5176 3.2). */
-export const ServiceType = { Framed: 2, AuthorizeOnly: 17 } as const;
+/** Service-Type (RFC 2865 5.6). */
+export const ServiceType = { Framed: 2, CallCheck: 10 } as const;
 
 /** NAS-Port-Type (RFC 2865 5.41). */
 export const NasPortType = { Virtual: 5 } as const;

@@ -82,7 +82,7 @@ function createGateway({ directory, places, dataPlane, poolBlock }: EcosystemOpt
     credentials: { chain: "segw.chain.pem", key: "segw.key.pem", roots: ["operator-root.crt.pem"] },
     trust: { roots: ["manufacturer-root.crt.pem"] },
     ownStatus: { send: "path" },
-    deviceStatus: { method: "ocsp", useCertificatesOwn: true },
+    revocation: { device: { methods: "ocsp", scope: "leaf", origins: ["certificate"] } },
     integrityInfo: { policy: "require" },
     protected: [places.protectedBlock],
     pool: { blocks: [poolBlock] },

@@ -6,17 +6,18 @@ import { SignatureCache } from "../trust/signatureCache.ts";
 import { type Certificate, parseCertificate } from "../x509/certificate.ts";
 import { fromPem } from "../x509/pem.ts";
 import { policyOf, type RevocationSection } from "./config.ts";
-import { FolderCrlDisk, NO_DISK } from "./crlDisk.ts";
+import { type CrlDisk, FolderCrlDisk, NO_DISK } from "./crlDisk.ts";
 import { FetcherByScheme, FileCrlFetcher, HttpCrlFetcher } from "./crlFetchers.ts";
-import { ThreadedCrlLoader } from "./crlLoader.ts";
+import { type CrlLoader, ThreadedCrlLoader } from "./crlLoader.ts";
 import { REFRESH_SCHEDULE } from "./crlRefresh.ts";
 import { CrlStore } from "./crlStore.ts";
+import type { Fetcher } from "./fetching.ts";
 import { HttpExchanger } from "./httpExchange.ts";
 import { LdapCrlFetcher } from "./ldapFetcher.ts";
 import { OcspClient } from "./ocspClient.ts";
-import { HttpOcspTransport } from "./ocspTransport.ts";
+import { HttpOcspTransport, type OcspTransport } from "./ocspTransport.ts";
 import { StatusService } from "./statusService.ts";
-import { systemTimers } from "./timers.ts";
+import { systemTimers, type Timers } from "./timers.ts";
 
 export interface StatusServiceOptions {
   section: RevocationSection;
@@ -36,21 +37,29 @@ export interface OpenStatusService extends AsyncDisposable {
   crls: CrlStore;
 }
 
+/** What a status service rests on: the network, the disk and the threads of a process, or of a simulation. */
+export interface StatusServiceWorld {
+  clock: Clock;
+  random: Random;
+  timers: Timers;
+  fetcher: Fetcher;
+  disk: CrlDisk;
+  loader: CrlLoader;
+  transport: OcspTransport;
+}
+
 /** Opens the service and begins to fetch the CRLs that are configured; throws for files that cannot be read. */
 export function openStatusService(options: StatusServiceOptions): OpenStatusService {
-  const { section, folder, cas, allowWeakAlgorithms, clock, random } = options;
-  const certificates = (files: readonly string[]) => files.flatMap((file) => readCertificates(resolve(folder, file)));
-  const timers = systemTimers;
+  const { section, folder, clock, random } = options;
   const exchanger = new HttpExchanger();
   const loader = new ThreadedCrlLoader(random);
-  const signatureCache = new SignatureCache();
   const { crl, ocsp } = section;
   const limits = { timeMs: crl.timeLimit, maxBytes: crl.maxBytes };
   const http = new HttpCrlFetcher(exchanger, { ...limits, maxRedirects: crl.maxRedirects });
-  const crls = new CrlStore({
+  const { service, crls } = assembleStatusService(options, {
     clock,
     random,
-    timers,
+    timers: systemTimers,
     fetcher: new FetcherByScheme({
       "http:": http,
       "https:": http,
@@ -59,13 +68,30 @@ export function openStatusService(options: StatusServiceOptions): OpenStatusServ
     }),
     disk: section.cache === undefined ? NO_DISK : new FolderCrlDisk(resolve(folder, section.cache)),
     loader,
-    schedule: {
-      ...REFRESH_SCHEDULE,
-      interval: crl.refresh,
-      leastInterval: Math.min(REFRESH_SCHEDULE.leastInterval, crl.refresh),
-      tolerance: crl.tolerance,
-    },
+    transport: new HttpOcspTransport(exchanger, { timeMs: ocsp.timeLimit, maxBytes: MAX_RESPONSE, maxRedirects: 0 }),
   });
+  return {
+    service,
+    crls,
+    async [Symbol.asyncDispose]() {
+      service[Symbol.dispose]();
+      await crls[Symbol.asyncDispose]();
+      exchanger[Symbol.dispose]();
+      await loader[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** The service that a section describes, in the world given; it has begun to fetch CRLs. */
+export function assembleStatusService(
+  { section, folder, cas, allowWeakAlgorithms }: Omit<StatusServiceOptions, "clock" | "random">,
+  { clock, random, timers, fetcher, disk, loader, transport }: StatusServiceWorld,
+): { service: StatusService; crls: CrlStore } {
+  const certificates = (files: readonly string[]) => files.flatMap((file) => readCertificates(resolve(folder, file)));
+  const signatureCache = new SignatureCache();
+  const { crl, ocsp } = section;
+  const schedule = { ...REFRESH_SCHEDULE, interval: crl.refresh, tolerance: crl.tolerance };
+  const crls = new CrlStore({ clock, random, timers, fetcher, disk, loader, schedule });
   const service = new StatusService({
     clock,
     random,
@@ -82,23 +108,14 @@ export function openStatusService(options: StatusServiceOptions): OpenStatusServ
     ocsp: new OcspClient({
       clock,
       random,
-      transport: new HttpOcspTransport(exchanger, { timeMs: ocsp.timeLimit, maxBytes: MAX_RESPONSE, maxRedirects: 0 }),
+      transport,
       settings: { ...ocsp, trustedResponders: certificates(ocsp.trustedResponders), allowWeakAlgorithms },
       signatureCache,
     }),
     signatureCache,
   });
   service.start(cas);
-  return {
-    service,
-    crls,
-    async [Symbol.asyncDispose]() {
-      service[Symbol.dispose]();
-      await crls[Symbol.asyncDispose]();
-      exchanger[Symbol.dispose]();
-      await loader[Symbol.asyncDispose]();
-    },
-  };
+  return { service, crls };
 }
 
 function readCertificates(file: string): Certificate[] {

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { cidr, duration, fqdn, ipAddress, path } from "../config/fields.ts";
 import { espSection, gatewayOcspSection, ikeSection, portsSection } from "../ipsec/settings.ts";
 import { logSection } from "../observe/log.ts";
+import { revocationSection } from "../revocation/config.ts";
 
 export const gatewayConfig = z.strictObject({
   /** IDr, which must stand in the certificate's subjectAltName (TS 33.320 7.2.2-4). */
@@ -45,19 +46,8 @@ export const gatewayConfig = z.strictObject({
       refreshAfter: duration.default(3600_000),
     })
     .prefault({}),
-  /** Whether device certificates are checked for revocation, and by whom (TS 33.320 7.2.2-7, -8). */
-  deviceStatus: z
-    .strictObject({
-      /** `ocsp` asks about the device's own certificate, not about the CAs above it. */
-      method: z.enum(["off", "ocsp"]).default("off"),
-      /** Responders to ask in turn until one answers, the operator's or the manufacturer's. */
-      urls: z.array(z.url({ protocol: /^http$/, error: "is no http: URL" })).default([]),
-      /** Asks the responder that the certificate itself names, after all of `urls`. */
-      useCertificatesOwn: z.boolean().default(false),
-      /** What becomes of a device about which no responder gave a valid answer. */
-      onNoAnswer: z.enum(["refuse", "accept"]).default("refuse"),
-    })
-    .prefault({}),
+  /** Whether device certificates are checked for revocation, how and by whom (TS 33.320 7.2.2-7, -8). */
+  revocation: revocationSection.prefault({}),
   /** What becomes of the INTEGRITY_INFO that devices send (TS 33.320 A.1-6). */
   integrityInfo: z
     .strictObject({

@@ -1,97 +1,101 @@
 /**
- * The revocation status of a device's certificate, asked of an OCSP responder (TS 33.320 7.2.2-7, 7.2.4-4): the
- * operator's, or the one that the certificate names where the operator allows that (7.2.2-8).
+ * The revocation status of devices, at attachment and for as long as they stay (TS 33.320 7.2.2-7, -8, 7.2.4-4).
+ *
+ * The policy and the sources are `src/revocation`'s; this remembers whose path belongs to which IKE SA.
  */
-import type { Bytes } from "../bytes/bytes.ts";
-import type { Clock, Milliseconds } from "../sim/environment.ts";
+import type { IkeSaId } from "../ike/sa/effects.ts";
+import type { Lost, StatusService, Watch } from "../revocation/statusService.ts";
 import type { PeerRefusal } from "../tre/trustedEnvironment.ts";
-import { checkOcspResponse, describeOcspProblem } from "../trust/ocsp.ts";
+import { type CertificateStatus, describeStatusRefusal, type StatusRefusal } from "../trust/statusAnswer.ts";
 import type { Certificate } from "../x509/certificate.ts";
-import { buildOcspRequest, certIdOf } from "../x509/ocsp.ts";
+
+/** What is needed of `StatusService`. */
+export type StatusSource = Pick<StatusService, "check" | "watch" | "onRevoked">;
 
 export interface DeviceStatusOptions {
-  /** Responders to ask in turn until one answers. */
-  urls: readonly string[];
-  /** Asks the responder named in the certificate if none of `urls` answered. */
-  useCertificatesOwn: boolean;
-  /** What happens where no responder gives a valid answer. */
-  onNoAnswer: "refuse" | "accept";
-  tolerance: Milliseconds;
-  maxAge: Milliseconds;
-  allowWeakAlgorithms: boolean;
-  clock: Clock;
-  fetch(url: string, request: Bytes): Promise<Bytes>;
+  source: StatusSource;
+  /** A device that is attached may stay no longer. */
+  onLost(sa: IkeSaId, refusal: PeerRefusal): void;
 }
 
-/** The status of the path's end entity in words ("OCSP good"), or why the device is refused. */
-export async function checkDeviceStatus(
-  path: readonly Certificate[],
-  options: DeviceStatusOptions,
-): Promise<string | PeerRefusal> {
-  const [certificate, issuer] = path;
-  if (certificate === undefined || issuer === undefined) return "not checked";
-  const own = options.useCertificatesOwn ? certificate.extensions.ocspUrls : [];
-  const tried: { url: string; problem: string }[] = [];
-  for (const url of [...options.urls, ...own].slice(0, MAX_RESPONDERS)) {
-    const verdict = await ask(url, certificate, issuer, options);
-    if (typeof verdict !== "string") return verdict;
-    if (verdict === GOOD) return verdict;
-    tried.push({ url, problem: verdict });
-  }
-  if (options.onNoAnswer === "accept") return "OCSP unavailable";
-  return {
-    reason: "NoValidOcspResponse",
-    message: `no responder gave a valid answer about "${certificate.subject}": ${tried.map(({ problem }) => problem).join("; ") || "none is configured"}`,
-    evidence: { certificate: certificate.subject.toString(), tried },
-  };
-}
+export class DeviceStatus {
+  readonly #options: DeviceStatusOptions;
+  readonly #stopListening: () => void;
+  /** Paths of devices that are attaching. */
+  readonly #paths = new Map<IkeSaId, readonly Certificate[]>();
+  readonly #watches = new Map<IkeSaId, Watch>();
+  readonly #owners = new Map<Watch, IkeSaId>();
 
-/** "OCSP good", a refusal, or what went wrong with this responder. */
-async function ask(
-  url: string,
-  certificate: Certificate,
-  issuer: Certificate,
-  options: DeviceStatusOptions,
-): Promise<string | PeerRefusal> {
-  let response: Bytes;
-  try {
-    response = await options.fetch(url, buildOcspRequest([certIdOf(certificate, issuer)], undefined));
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+  constructor(options: DeviceStatusOptions) {
+    this.#options = options;
+    this.#stopListening = options.source.onRevoked((lost) => this.#onLost(lost));
   }
-  const { tolerance, maxAge, allowWeakAlgorithms } = options;
-  const time = options.clock.now();
-  const verdict = checkOcspResponse({
-    response,
-    certificate,
-    issuer,
-    time,
-    tolerance,
-    maxAge,
-    trustedResponders: [],
-    allowWeakAlgorithms,
-  });
-  const name = certificate.subject.toString();
-  switch (verdict.status) {
-    case "good":
-      return GOOD;
-    case "revoked":
-      return {
-        reason: "CertificateRevoked",
-        message: `"${name}" was revoked at ${new Date(verdict.at).toISOString()}, says ${url}`,
-        evidence: { certificate: name, url, ...verdict },
-      };
-    case "unknown":
-      return {
-        reason: "CertificateUnknown",
-        message: `${url} does not know "${name}"`,
-        evidence: { certificate: name, url, ...verdict },
-      };
-    case "invalid":
-      return `${url}: ${describeOcspProblem(verdict.problem)}`;
+
+  /** The status in words ("OCSP good"), or why the device is refused. */
+  async check(sa: IkeSaId, path: readonly Certificate[]): Promise<string | PeerRefusal> {
+    const verdict = await this.#options.source.check(path, "device");
+    if (!verdict.accepted) return refusalOf(verdict.refusal);
+    this.#paths.set(sa, path);
+    return describeStatus(verdict.certificates[0]);
+  }
+
+  /** The device is attached: its certificate is watched from now on. */
+  attached(sa: IkeSaId): void {
+    const path = this.#paths.get(sa);
+    if (path === undefined) return;
+    this.#paths.delete(sa);
+    const watch = this.#options.source.watch(path, "device");
+    this.#watches.set(sa, watch);
+    this.#owners.set(watch, sa);
+  }
+
+  /** Rekeying has put one IKE SA in the place of another. */
+  transfer(from: IkeSaId, to: IkeSaId): void {
+    const watch = this.#watches.get(from);
+    if (watch === undefined) return;
+    this.#watches.delete(from);
+    this.#watches.set(to, watch);
+    this.#owners.set(watch, to);
+  }
+
+  /** The IKE SA is gone. */
+  gone(sa: IkeSaId): void {
+    this.#paths.delete(sa);
+    const watch = this.#watches.get(sa);
+    if (watch === undefined) return;
+    this.#watches.delete(sa);
+    this.#owners.delete(watch);
+    watch.close();
+  }
+
+  close(): void {
+    this.#stopListening();
+    for (const watch of this.#watches.values()) watch.close();
+    this.#watches.clear();
+    this.#owners.clear();
+  }
+
+  #onLost({ watch, refusal }: Lost): void {
+    const sa = this.#owners.get(watch);
+    if (sa === undefined) return;
+    this.#watches.delete(sa);
+    this.#owners.delete(watch);
+    this.#options.onLost(sa, refusalOf(refusal));
   }
 }
 
-const GOOD = "OCSP good";
-/** Responders asked about one certificate. */
-const MAX_RESPONDERS = 4;
+function refusalOf(refusal: StatusRefusal): PeerRefusal {
+  return { reason: refusal.reason, message: describeStatusRefusal(refusal), evidence: { ...refusal } };
+}
+
+/** "OCSP good", "CRL and OCSP good", "OCSP unreachable, tolerated", "not checked". */
+function describeStatus(status: CertificateStatus | undefined): string {
+  if (status === undefined || status.decision.kind === "notChecked") return "not checked";
+  if (status.decision.kind === "tolerated") {
+    return `${status.decision.troubles.map(({ method, trouble }) => `${method.toUpperCase()} ${trouble}`).join(", ")}, tolerated`;
+  }
+  const good = status.findings
+    .filter(({ answer }) => answer.status === "good")
+    .map(({ method }) => method.toUpperCase());
+  return `${good.join(" and ")} good`;
+}

@@ -21,7 +21,7 @@ import { SignatureCache } from "../trust/signatureCache.ts";
 import type { Certificate } from "../x509/certificate.ts";
 import { AddressPool } from "./addressPool.ts";
 import type { GatewayConfig } from "./config.ts";
-import { checkDeviceStatus, type DeviceStatusOptions } from "./deviceStatus.ts";
+import { DeviceStatus, type StatusSource } from "./deviceStatus.ts";
 import { IntegrityPolicy } from "./integrityPolicy.ts";
 import { OwnStatus } from "./ownStatus.ts";
 
@@ -43,6 +43,10 @@ export interface GatewayOptions {
   timers: Timers;
   /** POSTs a JSON object and gives the one that is answered; see src/http. */
   postJson(url: string, body: object): Promise<unknown>;
+  /** Revocation status of devices; undefined where the operator checks none. */
+  status: StatusSource | undefined;
+  /** A device was sent away because its certificate is good no longer (see `revocation.disconnectOn`). */
+  onDeviceLost(sa: IkeSaId, refusal: PeerRefusal): void;
   /** POSTs an OCSP request; see src/http. */
   fetchOcsp(url: string, request: Bytes): Promise<Bytes>;
   /** What the plane will be capable of, known before it is made. */
@@ -61,7 +65,7 @@ export class SecurityGateway implements IkeDecisions {
   readonly #options: GatewayOptions;
   readonly #ownStatus: OwnStatus | undefined;
   readonly #policy: VerifierPolicy;
-  readonly #deviceStatus: DeviceStatusOptions | undefined;
+  readonly #deviceStatus: DeviceStatus | undefined;
   readonly #integrity: IntegrityPolicy | undefined;
 
   constructor(options: GatewayOptions) {
@@ -69,7 +73,9 @@ export class SecurityGateway implements IkeDecisions {
     this.#options = options;
     this.#policy = verifierPolicy(options);
     this.#ownStatus = ownStatus(options);
-    this.#deviceStatus = deviceStatus(options);
+    const { status } = options;
+    if (status !== undefined)
+      this.#deviceStatus = new DeviceStatus({ source: status, onLost: (sa, refusal) => this.#onLost(sa, refusal) });
     this.#integrity = integrityPolicy(options);
     this.pool = new AddressPool({
       blocks: config.pool.blocks.map((block) => parseCidr(block)!),
@@ -92,6 +98,12 @@ export class SecurityGateway implements IkeDecisions {
     });
   }
 
+  /** Deletes all IKE SAs, waits for answers as long as configured, and lets go of ports and plane. */
+  async close(): Promise<void> {
+    await this.service.close(this.#options.config.shutdownLimit);
+    this.#deviceStatus?.close();
+  }
+
   computeAuth(request: Ask<"computeAuth">): OwnAuth | PeerRefusal | Promise<OwnAuth> {
     const { chain, key } = this.#options.credentials;
     let signed: { method: number; data: Bytes };
@@ -108,7 +120,10 @@ export class SecurityGateway implements IkeDecisions {
     return { ...signed, certificates, ocspResponses: responses };
   }
 
-  verifyPeer({ credentials }: Ask<"verifyPeer">): VerifiedPeer | PeerRefusal | Promise<VerifiedPeer | PeerRefusal> {
+  verifyPeer(
+    { credentials }: Ask<"verifyPeer">,
+    sa: IkeSaId,
+  ): VerifiedPeer | PeerRefusal | Promise<VerifiedPeer | PeerRefusal> {
     // TS 33.320 5.2-5: a device is known by an FQDN and by nothing else.
     if (credentials.idType !== IdType.FQDN)
       return { reason: "IdentityNotFqdn", message: "the device's identity is no FQDN (TS 33.320 5.2)" };
@@ -117,16 +132,17 @@ export class SecurityGateway implements IkeDecisions {
     const { path, names, ocsp } = verdict.verified;
     const evidence = { path: path.map((certificate) => certificate.subject.toString()), names, ocsp };
     if (this.#deviceStatus === undefined && this.#integrity === undefined) return { evidence };
-    return this.#checkFurther(credentials, path, evidence);
+    return this.#checkFurther(sa, credentials, path, evidence);
   }
 
   /** Status first: what a revoked device says about itself is of no interest. */
   async #checkFurther(
+    sa: IkeSaId,
     credentials: PeerCredentials,
     path: readonly Certificate[],
     evidence: PeerEvidence,
   ): Promise<VerifiedPeer | PeerRefusal> {
-    const status = this.#deviceStatus === undefined ? evidence.ocsp : await checkDeviceStatus(path, this.#deviceStatus);
+    const status = (await this.#deviceStatus?.check(sa, path)) ?? evidence.ocsp;
     if (typeof status !== "string") return status;
     const integrity = await this.#integrity?.judge(path[0]!, credentials);
     if (typeof integrity === "object") return integrity;
@@ -138,9 +154,22 @@ export class SecurityGateway implements IkeDecisions {
   }
 
   #onEvent(event: IkeEvent): void {
-    if (event.kind === "failed" || event.kind === "closed") this.pool.release(event.sa);
-    else if (event.kind === "ikeRekeyed") this.pool.transfer(event.from, event.to);
+    if (event.kind === "failed" || event.kind === "closed") {
+      this.pool.release(event.sa);
+      this.#deviceStatus?.gone(event.sa);
+    } else if (event.kind === "ikeRekeyed") {
+      this.pool.transfer(event.from, event.to);
+      this.#deviceStatus?.transfer(event.from, event.to);
+    }
     this.#options.onEvent(event);
+    // After the others have heard of it: the first check may end it at once.
+    if (event.kind === "established") this.#deviceStatus?.attached(event.sa);
+  }
+
+  /** A certificate that turns bad ends the stay of its device (TS 33.320 7.2.4-4). */
+  #onLost(sa: IkeSaId, refusal: PeerRefusal): void {
+    this.#options.onDeviceLost(sa, refusal);
+    this.service.command(sa, "close", "certificateRevoked");
   }
 }
 
@@ -203,13 +232,6 @@ function integrityPolicy({ config, clock, postJson, onFault }: GatewayOptions): 
   const { policy, ...rest } = config.integrityInfo;
   if (policy === "ignore") return undefined;
   return new IntegrityPolicy({ ...rest, required: policy === "require", clock, postJson, onFault });
-}
-
-function deviceStatus({ config, clock, fetchOcsp }: GatewayOptions): DeviceStatusOptions | undefined {
-  const { method, ...rest } = config.deviceStatus;
-  if (method === "off") return undefined;
-  const { tolerance, maxAge } = config.ocsp;
-  return { ...rest, tolerance, maxAge, allowWeakAlgorithms: config.ike.allowWeakAlgorithms, clock, fetch: fetchOcsp };
 }
 
 /** TS 33.320 7.2.4-2. */

@@ -13,6 +13,8 @@ import {
   RoleObserver,
 } from "../ipsec/roleShell.ts";
 import { createLogger } from "../observe/log.ts";
+import { policyOf } from "../revocation/config.ts";
+import { type OpenStatusService, openStatusService } from "../revocation/open.ts";
 import { hasAddress, hasDns } from "../trust/serverName.ts";
 import { type GatewayConfig, gatewayConfig } from "./config.ts";
 import { type GatewayCredentials, SecurityGateway } from "./gateway.ts";
@@ -40,6 +42,7 @@ export async function serveGateway(
   const log = createLogger(config.log, "segw", clock, options.write);
   const credentials = readCredentials(config, at);
   const observer = await RoleObserver.open(log, clock, "segw", options.capture);
+  const status = openStatus(config, at("."), credentials, environment);
   const gateway = new SecurityGateway({
     config,
     credentials,
@@ -47,6 +50,12 @@ export async function serveGateway(
     random,
     timers,
     fetchOcsp,
+    status: status?.service,
+    onDeviceLost: (sa, refusal) =>
+      log.warn(
+        { event: "deviceLost", sa, ...refusal },
+        `a device is sent away: ${refusal.message} (${refusal.reason})`,
+      ),
     postJson,
     plane: PLANE_NEEDS,
     onEvent: (event) => observer.event(event),
@@ -72,11 +81,25 @@ export async function serveGateway(
     gateway,
     async stop() {
       log.info({ event: "stopping", ikeSas: service.size }, `stopping: ${service.size} IKE SAs are deleted`);
-      await service.close(config.shutdownLimit);
+      await gateway.close();
+      await status?.[Symbol.asyncDispose]();
       await observer.close();
       log.info({ event: "stopped" }, "stopped");
     },
   };
+}
+
+/** The status service, where a rule for devices checks anything. */
+function openStatus(
+  { revocation, ike }: GatewayConfig,
+  folder: string,
+  { deviceRoots }: GatewayCredentials,
+  { clock, random }: RoleEnvironment,
+): OpenStatusService | undefined {
+  const { issuers, otherwise } = policyOf(revocation).device;
+  if ([otherwise, ...issuers.map(({ rule }) => rule)].every(({ methods }) => methods === "none")) return undefined;
+  const allowWeakAlgorithms = ike.allowWeakAlgorithms;
+  return openStatusService({ section: revocation, folder, cas: deviceRoots, allowWeakAlgorithms, clock, random });
 }
 
 function readCredentials(config: GatewayConfig, at: (path: string) => string): GatewayCredentials {

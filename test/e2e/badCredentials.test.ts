@@ -281,7 +281,7 @@ test("paths of four are taken on both sides (7.2.3-2, 7.2.4-2)", async () => {
   assert.equal(four.chain.length, 4);
   // The responder answers for the PKI's usual CAs only.
   const segw = eco.gateway(
-    { deviceStatus: { method: "off" }, ownStatus: { send: "off" } },
+    { revocation: {}, ownStatus: { send: "off" } },
     credentials.gateway(credentials.issueGateway({ extraCas: 2 })),
   );
   const henb = eco.device(credentials.deviceFolder(four), { ocsp: { inBand: "off" }, ...ONCE });

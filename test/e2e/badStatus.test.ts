@@ -17,7 +17,7 @@ import {
   type SingleResponse,
 } from "../../src/x509/ocsp.ts";
 import { Credentials, DAY, RESPONDER, START } from "./credentials.ts";
-import { Ecosystem, type Responder } from "./ecosystem.ts";
+import { BY_OCSP, Ecosystem, type Responder } from "./ecosystem.ts";
 import { refusedByDevice, refusedByGateway } from "./verdicts.ts";
 import { altering, misspeak } from "./wire.ts";
 
@@ -34,25 +34,28 @@ const GOOD = { status: { kind: "good" }, thisUpdate: START, nextUpdate: START + 
 test("a gateway refuses a device whose certificate is revoked, by OCSP, and says when and by whom", async () => {
   const issued = credentials.issueDevice(AP);
   credentials.pki.revoke(issued.certificate.serial, "keyCompromise");
-  for (const onNoAnswer of ["refuse", "accept"]) {
+  for (const unreachable of ["refuse", "accept"]) {
     const eco = new Ecosystem(credentials);
-    const segw = eco.gateway({ deviceStatus: { method: "ocsp", useCertificatesOwn: true, onNoAnswer } }, GATEWAY);
+    const segw = eco.gateway({ revocation: { device: { ...BY_OCSP, unreachable } } }, GATEWAY);
     const henb = eco.device(credentials.deviceFolder(issued), ONCE);
     await henb.start();
     await eco.until("refused", () => henb.state === "Stopped");
     refusedByGateway(segw, henb, "CertificateRevoked");
     const { refusal, peer } = segw.of("failed")[0]!;
     assert.equal(peer?.text, AP);
-    assert.equal(refusal.evidence?.at, START);
+    assert.equal(refusal.evidence?.revokedAt, START);
     assert.equal(refusal.evidence?.reasonCode, 1);
-    assert.equal(refusal.evidence?.url, RESPONDER);
-    assert.match(refusal.message, /"O=Manufacturer, CN=ap-1\.example" was revoked at 2026-01-01T00:00:00\.000Z, says/);
+    assert.equal(evidenceOf(refusal).url, RESPONDER);
+    assert.match(
+      refusal.message,
+      /"O=Manufacturer, CN=ap-1\.example" \(serial [0-9a-f]+\) was revoked at 2026-01-01T00:00:00\.000Z for key compromise, says/,
+    );
   }
 });
 
 /** Answers that are no answer, and what the gateway says of them. */
 const BAD_ANSWERS: [what: string, change: Partial<Responder>, problem: RegExp][] = [
-  ["no answer", { reachable: () => false }, /no answer within 5000 ms/],
+  ["no answer", { reachable: () => false }, /no complete answer within 5000 ms/],
   ["an error", { alter: () => buildOcspError(ResponseStatus.tryLater) }, /status 3 instead of a response/],
   ["no OCSP", { alter: () => Buffer.from("<html>") }, /malformed/],
   ["a damaged signature", { alter: (response) => flippedInSignature(response) }, /signature does not verify/],
@@ -68,20 +71,21 @@ const BAD_ANSWERS: [what: string, change: Partial<Responder>, problem: RegExp][]
 
 for (const [what, change, problem] of BAD_ANSWERS) {
   test(`where the responder gives ${what}, a device is refused or accepted as the operator wants (7.2.4-4)`, async () => {
-    for (const onNoAnswer of ["refuse", "accept"]) {
+    const reason = what === "an outdated answer" ? "StatusStale" : "StatusUnreachable";
+    for (const trouble of ["refuse", "accept"]) {
       const eco = new Ecosystem(credentials);
-      const deviceStatus = { method: "ocsp", useCertificatesOwn: true, onNoAnswer };
-      const segw = eco.gateway({ deviceStatus, ownStatus: { send: "off" } }, GATEWAY);
+      const revocation = { device: { ...BY_OCSP, unreachable: trouble, stale: trouble } };
+      const segw = eco.gateway({ revocation, ownStatus: { send: "off" } }, GATEWAY);
       const henb = eco.device(FOLDER, { ...ONCE, ocsp: { inBand: "off" } });
       Object.assign(eco.responder, change);
       await henb.start();
       await eco.until("decided", () => henb.isAttached || henb.state === "Stopped");
-      if (onNoAnswer === "refuse") {
-        refusedByGateway(segw, henb, "NoValidOcspResponse");
+      if (trouble === "refuse") {
+        refusedByGateway(segw, henb, reason);
         assert.match(segw.of("failed")[0]!.refusal.message, problem);
       } else {
         assert.ok(henb.isAttached);
-        assert.equal(segw.of("established")[0]?.evidence.ocsp, "OCSP unavailable");
+        assert.match(segw.of("established")[0]!.evidence.ocsp, /^OCSP (unreachable|stale), tolerated$/);
       }
     }
   });
@@ -94,28 +98,28 @@ test("a gateway refuses a device that no responder knows", async () => {
   eco.responder.alter = answering({ status: { kind: "unknown" } });
   await henb.start();
   await eco.until("refused", () => henb.state === "Stopped");
-  refusedByGateway(segw, henb, "CertificateUnknown");
+  refusedByGateway(segw, henb, "StatusUnknown");
 });
 
 test("responders are asked in turn, the certificate's own last and only where the operator allows it (7.2.2-8)", async () => {
-  for (const [deviceStatus, asked, status] of [
-    [{ method: "ocsp", urls: [OTHER, RESPONDER] }, [OTHER, RESPONDER], "OCSP good"],
-    [{ method: "ocsp", urls: [OTHER], useCertificatesOwn: true }, [OTHER, RESPONDER], "OCSP good"],
-    [{ method: "ocsp", urls: [RESPONDER], useCertificatesOwn: true }, [RESPONDER], "OCSP good"],
-    [{ method: "ocsp", urls: [OTHER] }, [OTHER], undefined],
-    [{ method: "ocsp" }, [], undefined],
+  for (const [device, asked, status] of [
+    [operators([OTHER, RESPONDER]), [OTHER, RESPONDER], "OCSP good"],
+    [operators([OTHER], "certificate"), [OTHER, RESPONDER], "OCSP good"],
+    [operators([RESPONDER], "certificate"), [RESPONDER], "OCSP good"],
+    [operators([OTHER]), [OTHER], "StatusUnreachable"],
+    [operators([]), [], "NoStatusSource"],
     // The pointer in the certificate forces nothing.
-    [{ method: "off" }, [], "not checked"],
+    [{ methods: "none" }, [], "not checked"],
   ] as const) {
     const eco = new Ecosystem(credentials);
-    const segw = eco.gateway({ deviceStatus, ownStatus: { send: "off" } }, GATEWAY);
+    const segw = eco.gateway({ revocation: { device }, ownStatus: { send: "off" } }, GATEWAY);
     const henb = eco.device(FOLDER, { ...ONCE, ocsp: { inBand: "off" } });
     eco.responder.reachable = (url) => url === RESPONDER;
     await henb.start();
     await eco.until("decided", () => henb.isAttached || henb.state === "Stopped");
     assert.deepEqual(eco.responder.asked, asked);
-    assert.equal(segw.of("established")[0]?.evidence.ocsp, status);
-    if (status === undefined) refusedByGateway(segw, henb, "NoValidOcspResponse");
+    if (henb.isAttached) assert.equal(segw.of("established")[0]?.evidence.ocsp, status);
+    else refusedByGateway(segw, henb, status);
   }
 });
 
@@ -174,7 +178,7 @@ const NO_ANSWERS: [what: string, changes: Record<string, unknown>, change: Parti
 for (const [what, changes, change, about] of NO_ANSWERS) {
   test(`a device that wants the status of the path in-band refuses a gateway that ${what} (7.2.3-4)`, async () => {
     const eco = new Ecosystem(credentials);
-    const segw = eco.gateway({ deviceStatus: { method: "off" }, ...changes }, GATEWAY);
+    const segw = eco.gateway({ revocation: {}, ...changes }, GATEWAY);
     const henb = eco.device(FOLDER, ONCE);
     Object.assign(eco.responder, change);
     await henb.start();
@@ -236,10 +240,7 @@ test("a gateway sends its status to a device that asks, and to others only when 
 test("a gateway fetches its status once for many devices, and anew before it is outdated", async () => {
   const eco = new Ecosystem(credentials);
   const quiet = { dpdInterval: 0, natKeepaliveInterval: 0 };
-  eco.gateway(
-    { deviceStatus: { method: "off" }, ownStatus: { send: "path", refreshAfter: "1h" }, ike: quiet },
-    GATEWAY,
-  );
+  eco.gateway({ revocation: {}, ownStatus: { send: "path", refreshAfter: "1h" }, ike: quiet }, GATEWAY);
   const henbs = [1, 2, 3].map((index) =>
     eco.device(
       credentials.deviceFolder(credentials.issueDevice(`ap-${index}.example`)),
@@ -316,3 +317,14 @@ function flippedInSignature(response: Bytes): Bytes {
 
 /** CERT's encoding of an OCSP response (RFC 4806 3.2). */
 const OCSP_CONTENT = 14;
+
+/** OCSP at the operator's responders, and then at those of the `further` origin. */
+function operators(ocsp: readonly string[], ...further: string[]) {
+  return { methods: "ocsp", scope: "leaf", origins: ["operator", ...further], operator: { ocsp } };
+}
+
+function evidenceOf(refusal: { evidence?: Record<string, unknown> }): Record<string, unknown> {
+  const { evidence } = refusal.evidence ?? {};
+  assert.ok(typeof evidence === "object" && evidence !== null);
+  return { ...evidence };
+}

@@ -10,11 +10,18 @@ import { deviceConfig } from "../../src/henb/config.ts";
 import { type DeviceState, HomeNodeB } from "../../src/henb/device.ts";
 import { PLANE_NEEDS } from "../../src/ipsec/roleShell.ts";
 import { OcspResponder } from "../../src/pki/ocspResponder.ts";
-import { gatewayConfig } from "../../src/segw/config.ts";
+import { policyOf } from "../../src/revocation/config.ts";
+import { NO_DISK } from "../../src/revocation/crlDisk.ts";
+import type { Fetcher } from "../../src/revocation/fetching.ts";
+import type { OcspFetched } from "../../src/revocation/ocspTransport.ts";
+import { assembleStatusService } from "../../src/revocation/open.ts";
+import type { StatusService } from "../../src/revocation/statusService.ts";
+import { type GatewayConfig, gatewayConfig } from "../../src/segw/config.ts";
 import { type GatewayCredentials, SecurityGateway } from "../../src/segw/gateway.ts";
 import { type Link, World } from "../../src/sim/world.ts";
 import { SoftwareTre } from "../../src/tre/softwareTre.ts";
 import type { TrustedEnvironment } from "../../src/tre/trustedEnvironment.ts";
+import { InlineLoader } from "../revocation/storeWorld.ts";
 import { type Credentials, SEGW, SEGW_ADDRESS } from "./credentials.ts";
 import { Party, WorldPorts } from "./party.ts";
 
@@ -85,6 +92,34 @@ export class Ecosystem {
     return watched;
   }
 
+  /** Device status by the policy of a gateway's configuration, in this world; undefined where it checks nothing. */
+  statusService({ revocation }: GatewayConfig, { deviceRoots }: GatewayCredentials): StatusService | undefined {
+    if (policyOf(revocation).device.otherwise.methods === "none") return undefined;
+    const { world } = this;
+    const { random } = world;
+    const { service } = assembleStatusService(
+      { section: revocation, folder: "/", cas: deviceRoots, allowWeakAlgorithms: false },
+      {
+        clock: world,
+        random,
+        timers: world,
+        fetcher: NO_CRLS,
+        disk: NO_DISK,
+        loader: new InlineLoader(random),
+        transport: { ask: (url, request) => this.#askOcsp(url, request) },
+      },
+    );
+    return service;
+  }
+
+  async #askOcsp(url: string, request: Bytes): Promise<OcspFetched> {
+    try {
+      return { ok: true, der: await this.fetchOcsp(url, request) };
+    } catch {
+      return { ok: false, problem: { reason: "TimedOut", limitMs: 5000 } };
+    }
+  }
+
   readonly fetchOcsp = (url: string, request: Bytes): Promise<Bytes> => {
     const { responder } = this;
     responder.asked.push(url);
@@ -98,29 +133,34 @@ export class Ecosystem {
 
 export class SimulatedGateway extends Party {
   readonly gateway: SecurityGateway;
+  /** Typed reasons of the devices it sent away. */
+  readonly lost: string[] = [];
 
   constructor(eco: Ecosystem, changes: Changes, credentials: GatewayCredentials) {
     super();
     const { world } = eco;
+    const config = gatewayConfig.parse({
+      name: SEGW,
+      listen: [SEGW_ADDRESS],
+      credentials: { chain: "chain", key: "key" },
+      trust: { roots: ["roots"] },
+      ike: PATIENT,
+      ownStatus: { send: "path" },
+      revocation: { device: BY_OCSP },
+      protected: ["10.40.0.0/24"],
+      pool: { blocks: ["10.64.0.0/24"], dns: ["10.40.0.53"] },
+      log: { messages: true },
+      ...changes,
+    });
     this.gateway = new SecurityGateway({
-      config: gatewayConfig.parse({
-        name: SEGW,
-        listen: [SEGW_ADDRESS],
-        credentials: { chain: "chain", key: "key" },
-        trust: { roots: ["roots"] },
-        ike: PATIENT,
-        ownStatus: { send: "path" },
-        deviceStatus: { method: "ocsp", useCertificatesOwn: true },
-        protected: ["10.40.0.0/24"],
-        pool: { blocks: ["10.64.0.0/24"], dns: ["10.40.0.53"] },
-        log: { messages: true },
-        ...changes,
-      }),
+      config,
       credentials,
       clock: world,
       random: world.random,
       timers: world,
       fetchOcsp: eco.fetchOcsp,
+      status: eco.statusService(config, credentials),
+      onDeviceLost: (_sa, refusal) => this.lost.push(refusal.reason),
       postJson: async () => undefined,
       plane: PLANE_NEEDS,
       onEvent: this.onEvent,
@@ -249,3 +289,11 @@ export function newDevice(
 const PATIENT = { retransmission: { initial: "500ms", factor: 1.3, tries: 14 } };
 /** Milliseconds. */
 const UNREACHABLE_AFTER = 5_000;
+
+/** Devices by the responder that their certificates name. */
+export const BY_OCSP = { methods: "ocsp", scope: "leaf", origins: ["certificate"] };
+
+/** There are no CRLs in this world. */
+const NO_CRLS: Fetcher = {
+  fetch: async () => ({ kind: "failed", problem: { reason: "BadStatus", status: 404 } }),
+};

@@ -168,6 +168,8 @@ export type CloseCause =
   | "lifetimeOver"
   | "shutdown"
   | "authenticationFailed"
+  /** Its certificate's status turned bad while it was attached. */
+  | "certificateRevoked"
   | "protocolError";
 
 /** Why a datagram was not acted on; each is counted by shells. */

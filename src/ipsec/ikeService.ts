@@ -6,7 +6,7 @@
  * different decisions; a simulation is this service on a simulated network.
  */
 import type { Bytes } from "../bytes/bytes.ts";
-import type { ChildSaSpec, DataPlane, PlaneEvent, PlaneHost, UdpAddress } from "../esp/dataPlane.ts";
+import type { ChildSaId, ChildSaSpec, DataPlane, PlaneEvent, PlaneHost, UdpAddress } from "../esp/dataPlane.ts";
 import { type Command, type EndpointOptions, IkeEndpoint } from "../ike/endpoint.ts";
 import type { Connection } from "../ike/sa/connection.ts";
 import type {
@@ -67,6 +67,8 @@ export interface IkeServiceOptions {
   onEvent(event: IkeEvent): void;
   /** Hears what should not happen: a decision that threw, a data plane that refused an SA. */
   onFault(what: string, error: unknown): void;
+  /** Told of a CHILD SA that is about to go, while the plane still has its counters. */
+  beforeRemoval?(sa: IkeSaId, child: ChildSaId): void;
   /** Changes a CHILD SA's spec before it is installed, such as to hold user traffic back. */
   prepareChild?(spec: ChildSaSpec): ChildSaSpec;
 }
@@ -183,6 +185,7 @@ export class IkeService implements DatagramHandler, PlaneHost {
       case "installChild":
         return this.#install(effect.spec);
       case "removeChild":
+        this.#options.beforeRemoval?.(effect.sa, effect.child);
         return this.#plane?.remove(effect.child);
       case "moveChild":
         return this.#plane?.move(effect.child, effect.local, effect.remote);

@@ -5,7 +5,7 @@
  * device takes over from an older one (A.1-9), both hold the same address.
  */
 import { type Bytes, copyOf } from "../bytes/bytes.ts";
-import { type Cidr, cidrRange, netmask } from "../bytes/ip.ts";
+import { type Cidr, cidrRange, netmask, parseIp } from "../bytes/ip.ts";
 import type { TrafficSelector } from "../esp/selector.ts";
 import type { ConfigAttribute } from "../ike/codec/message.ts";
 import { CfgAttribute } from "../ike/codec/numbers.ts";
@@ -54,7 +54,7 @@ export class AddressPool {
       if (wish === undefined) continue;
       const lease = this.#lease(identity, holder, length);
       if (lease === undefined) continue;
-      attributes.push(...this.#attributes(type, lease, asked));
+      attributes.push(...this.#attributes(type, lease.address, asked));
       selectors.push({
         type: length === 4 ? 7 : 8,
         protocol: 0,
@@ -70,6 +70,23 @@ export class AddressPool {
     return {
       reason: "NoAddressLeft",
       message: `no inner address is left for ${identity}: enlarge pool.blocks, of which ${this.size} addresses are in use`,
+    };
+  }
+
+  /** An address that the AAA server assigned (A.2-7): it keeps account of it, and no block here does. */
+  granted(address: string, asked: readonly ConfigAttribute[]): AssignedAddress | PeerRefusal {
+    const octets = parseIp(address);
+    const family = FAMILIES.find(([, length]) => length === octets?.length);
+    if (octets === undefined || family === undefined || !asked.some(({ type }) => type === family[0])) {
+      return {
+        reason: "AddressNotAsked",
+        message: `the AAA server assigns ${address}, which the device did not ask for`,
+      };
+    }
+    const selector = { protocol: 0, startPort: 0, endPort: 0xffff, startAddress: octets, endAddress: octets };
+    return {
+      attributes: this.#attributes(family[0], octets, asked),
+      selectors: [{ type: octets.length === 4 ? 7 : 8, ...selector }],
     };
   }
 
@@ -128,19 +145,19 @@ export class AddressPool {
     return undefined;
   }
 
-  #attributes(type: number, lease: Lease, asked: readonly ConfigAttribute[]): ConfigAttribute[] {
+  #attributes(type: number, address: Bytes, asked: readonly ConfigAttribute[]): ConfigAttribute[] {
     const { dns } = this.#options;
     const wants = (wanted: number) => asked.some((attribute) => attribute.type === wanted);
     if (type === CfgAttribute.INTERNAL_IP4_ADDRESS) {
       return [
-        { type, value: lease.address },
+        { type, value: address },
         // A netmask means that the block is reached directly (RFC 7296 3.15.1); here everything goes through us.
         ...(wants(CfgAttribute.INTERNAL_IP4_NETMASK) ? [HOST_NETMASK] : []),
         ...(wants(CfgAttribute.INTERNAL_IP4_DNS) ? servers(CfgAttribute.INTERNAL_IP4_DNS, dns, 4) : []),
       ];
     }
     return [
-      { type, value: copyOf(Buffer.concat([lease.address, Buffer.from([128])])) },
+      { type, value: copyOf(Buffer.concat([address, Buffer.from([128])])) },
       ...(wants(CfgAttribute.INTERNAL_IP6_DNS) ? servers(CfgAttribute.INTERNAL_IP6_DNS, dns, 16) : []),
     ];
   }

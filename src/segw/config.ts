@@ -4,6 +4,7 @@ import { cidr, duration, fqdn, ipAddress, path } from "../config/fields.ts";
 import { espSection, gatewayOcspSection, ikeSection, portsSection } from "../ipsec/settings.ts";
 import { logSection } from "../observe/log.ts";
 import { revocationSection } from "../revocation/config.ts";
+import { aaaSection } from "./aaa/config.ts";
 
 export const gatewayConfig = z.strictObject({
   /** IDr, which must stand in the certificate's subjectAltName (TS 33.320 7.2.2-4). */
@@ -48,6 +49,25 @@ export const gatewayConfig = z.strictObject({
     .prefault({}),
   /** Whether device certificates are checked for revocation, how and by whom (TS 33.320 7.2.2-7, -8). */
   revocation: revocationSection.prefault({}),
+  /** Whether a hosting party must, may or must not follow a device, where no AAA server says it (TS 33.320 A.1-4). */
+  hostingParty: z
+    .strictObject({
+      byDefault: z.enum(["required", "allowed", "forbidden"]).default("forbidden"),
+      /** Profiles by IDi; the first that fits counts. `*` stands for any characters. */
+      profiles: z
+        .array(
+          z.strictObject({
+            /** A device's FQDN or a pattern of it ("*.vendor.example"). */
+            device: z.string().min(1),
+            /** What its profile says. */
+            hostingParty: z.enum(["required", "allowed", "forbidden"]),
+          }),
+        )
+        .default([]),
+    })
+    .prefault({}),
+  /** AAA servers: for device authorization (TS 33.320 7.x) and for hosting parties (A.2). */
+  aaa: aaaSection.optional(),
   /** What becomes of the INTEGRITY_INFO that devices send (TS 33.320 A.1-6). */
   integrityInfo: z
     .strictObject({

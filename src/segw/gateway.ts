@@ -9,21 +9,26 @@ import type { Bytes } from "../bytes/bytes.ts";
 import { parseCidr, parseIp } from "../bytes/ip.ts";
 import type { DataPlane } from "../esp/dataPlane.ts";
 import type { Connection } from "../ike/sa/connection.ts";
-import type { IkeEvent, IkeSaId, OwnAuth, Request, VerifiedPeer } from "../ike/sa/effects.ts";
+import type { EapRelayed, IkeEvent, IkeSaId, OwnAuth, Request, VerifiedPeer } from "../ike/sa/effects.ts";
+import { innerAddresses } from "../ipsec/eventRecord.ts";
 import { type IkeDecisions, IkeService } from "../ipsec/ikeService.ts";
 import { blockSelector, connectionFrom, hashNumbers } from "../ipsec/settings.ts";
 import type { Clock, Random, Timers } from "../sim/environment.ts";
 import { AuthSignatureError, signAuth } from "../tre/authSignature.ts";
-import { fqdnIdentity, IdType } from "../tre/identity.ts";
+import { fqdnIdentity, IdType, identityText } from "../tre/identity.ts";
 import { type VerifierPolicy, verifyCredentials } from "../tre/peerVerifier.ts";
 import type { PeerCredentials, PeerEvidence, PeerRefusal } from "../tre/trustedEnvironment.ts";
 import { SignatureCache } from "../trust/signatureCache.ts";
 import type { Certificate } from "../x509/certificate.ts";
+import type { AaaClient } from "./aaa/client.ts";
+import { AaaSessions } from "./aaa/sessions.ts";
 import { AddressPool } from "./addressPool.ts";
 import type { GatewayConfig } from "./config.ts";
 import { DeviceStatus, type StatusSource } from "./deviceStatus.ts";
 import { IntegrityPolicy } from "./integrityPolicy.ts";
 import { OwnStatus } from "./ownStatus.ts";
+import { TunnelUsage } from "./tunnelUsage.ts";
+import { type SecondRound, UserProfiles } from "./userProfiles.ts";
 
 export interface GatewayCredentials {
   /** End entity first, without the root, at most four (TS 33.320 7.2.3-1). */
@@ -41,6 +46,8 @@ export interface GatewayOptions {
   clock: Clock;
   random: Random;
   timers: Timers;
+  /** Makes AAA sessions for this gateway; undefined where no AAA server is configured. */
+  aaa: AaaClient | undefined;
   /** POSTs a JSON object and gives the one that is answered; see src/http. */
   postJson(url: string, body: object): Promise<unknown>;
   /** Revocation status of devices; undefined where the operator checks none. */
@@ -67,6 +74,9 @@ export class SecurityGateway implements IkeDecisions {
   readonly #policy: VerifierPolicy;
   readonly #deviceStatus: DeviceStatus | undefined;
   readonly #integrity: IntegrityPolicy | undefined;
+  readonly #aaa: AaaSessions | undefined;
+  readonly #profiles: UserProfiles;
+  readonly #usage = new TunnelUsage(() => this.service.plane);
 
   constructor(options: GatewayOptions) {
     const { config, clock, random, timers } = options;
@@ -77,6 +87,8 @@ export class SecurityGateway implements IkeDecisions {
     if (status !== undefined)
       this.#deviceStatus = new DeviceStatus({ source: status, onLost: (sa, refusal) => this.#onLost(sa, refusal) });
     this.#integrity = integrityPolicy(options);
+    this.#profiles = new UserProfiles(config.hostingParty);
+    this.#aaa = this.#aaaSessions();
     this.pool = new AddressPool({
       blocks: config.pool.blocks.map((block) => parseCidr(block)!),
       dns: config.pool.dns.map((address) => parseIp(address)!),
@@ -94,6 +106,7 @@ export class SecurityGateway implements IkeDecisions {
       decisions: this,
       timers,
       onEvent: (event) => this.#onEvent(event),
+      beforeRemoval: (sa, child) => this.#usage.removing(sa, child),
       onFault: options.onFault,
     });
   }
@@ -102,6 +115,7 @@ export class SecurityGateway implements IkeDecisions {
   async close(): Promise<void> {
     await this.service.close(this.#options.config.shutdownLimit);
     this.#deviceStatus?.close();
+    await this.#aaa?.close();
   }
 
   computeAuth(request: Ask<"computeAuth">): OwnAuth | PeerRefusal | Promise<OwnAuth> {
@@ -131,7 +145,9 @@ export class SecurityGateway implements IkeDecisions {
     if (!verdict.valid) return verdict.refusal;
     const { path, names, ocsp } = verdict.verified;
     const evidence = { path: path.map((certificate) => certificate.subject.toString()), names, ocsp };
-    if (this.#deviceStatus === undefined && this.#integrity === undefined) return { evidence };
+    const device = identityText(credentials.idType, credentials.idData);
+    if (this.#deviceStatus === undefined && this.#integrity === undefined && this.#aaa === undefined)
+      return { evidence, secondRound: this.#profiles.of(device) };
     return this.#checkFurther(sa, credentials, path, evidence);
   }
 
@@ -146,10 +162,52 @@ export class SecurityGateway implements IkeDecisions {
     if (typeof status !== "string") return status;
     const integrity = await this.#integrity?.judge(path[0]!, credentials);
     if (typeof integrity === "object") return integrity;
-    return { evidence: { ...evidence, ocsp: status, ...(integrity === undefined ? {} : { integrity }) } };
+    const device = identityText(credentials.idType, credentials.idData);
+    const secondRound = await this.#authorize(sa, device, credentials.remoteAddress ?? "");
+    if (typeof secondRound === "object") return secondRound;
+    return { evidence: { ...evidence, ocsp: status, ...(integrity === undefined ? {} : { integrity }) }, secondRound };
+  }
+
+  /** 7.x-1: authorization comes after authentication and status, and is a matter of its own. */
+  async #authorize(sa: IkeSaId, device: string, from: string): Promise<PeerRefusal | SecondRound> {
+    const local = this.#profiles.of(device);
+    this.#aaa?.begin(sa, device, from);
+    if (this.#aaa === undefined || this.#options.config.aaa?.authorizeDevices !== true) return local;
+    const answer = await this.#aaa.authorize(sa);
+    if (answer.kind === "refused") return answer.refusal;
+    // Whoever demands more counts; else the server's word, since it knows the device.
+    return answer.secondRound === "required" || local === "required" ? "required" : "allowed";
+  }
+
+  #aaaSessions(): AaaSessions | undefined {
+    const { aaa, config, clock, random, timers } = this.#options;
+    if (aaa === undefined) return undefined;
+    return new AaaSessions({
+      client: aaa,
+      name: config.aaa?.server.protocol === "diameter" ? config.aaa.server.host : config.name,
+      clock,
+      random,
+      timers,
+      usageOf: (sa) => this.#usage.of(sa),
+      onEnd: (sa, cause) => void this.service.command(sa, "close", cause),
+    });
+  }
+
+  /** A.2-3: the gateway passes EAP on and does not look into it. */
+  async relayEap({ party, packet }: Ask<"relayEap">, sa: IkeSaId): Promise<EapRelayed | PeerRefusal> {
+    if (this.#aaa === undefined)
+      return { reason: "NoAaaServer", message: "no AAA server is configured for hosting parties" };
+    return this.#aaa.relay(sa, party, packet);
+  }
+
+  /** The AAA server wants a session ended; false if there is none of that name. */
+  detach(session: string): boolean {
+    return this.#aaa?.detach(session) ?? false;
   }
 
   assignAddress(request: Ask<"assignAddress">, sa: IkeSaId) {
+    const granted = this.#aaa?.addressOf(sa);
+    if (granted !== undefined) return this.pool.granted(granted, request.attributes);
     return this.pool.assign(request.identity.text, sa, request.attributes);
   }
 
@@ -157,13 +215,21 @@ export class SecurityGateway implements IkeDecisions {
     if (event.kind === "failed" || event.kind === "closed") {
       this.pool.release(event.sa);
       this.#deviceStatus?.gone(event.sa);
+      this.#aaa?.gone(event.sa, event.kind === "closed" ? event.cause : "failed");
+      this.#usage.gone(event.sa);
     } else if (event.kind === "ikeRekeyed") {
       this.pool.transfer(event.from, event.to);
       this.#deviceStatus?.transfer(event.from, event.to);
+      this.#aaa?.transfer(event.from, event.to);
+      this.#usage.transfer(event.from, event.to);
     }
+    if (event.kind === "childInstalled") this.#usage.installed(event.sa, event.child);
     this.#options.onEvent(event);
     // After the others have heard of it: the first check may end it at once.
-    if (event.kind === "established") this.#deviceStatus?.attached(event.sa);
+    if (event.kind === "established") {
+      this.#aaa?.attached(event.sa, innerAddresses(event.addresses)[0]);
+      this.#deviceStatus?.attached(event.sa);
+    }
   }
 
   /** A certificate that turns bad ends the stay of its device (TS 33.320 7.2.4-4). */
@@ -192,6 +258,8 @@ function responderConnection({ config, credentials, plane }: GatewayOptions): Co
     requestAttributes: [],
     requireConfigRequest: config.pool.required,
     uniquePeers: config.uniqueDevices,
+    // TS 33.320 A.2-1: announced wherever a hosting party may follow.
+    multipleAuth: config.aaa !== undefined,
   };
 }
 

@@ -16,6 +16,7 @@ import { createLogger } from "../observe/log.ts";
 import { policyOf } from "../revocation/config.ts";
 import { type OpenStatusService, openStatusService } from "../revocation/open.ts";
 import { hasAddress, hasDns } from "../trust/serverName.ts";
+import { openAaaClient } from "./aaa/open.ts";
 import { type GatewayConfig, gatewayConfig } from "./config.ts";
 import { type GatewayCredentials, SecurityGateway } from "./gateway.ts";
 
@@ -43,6 +44,14 @@ export async function serveGateway(
   const credentials = readCredentials(config, at);
   const observer = await RoleObserver.open(log, clock, "segw", options.capture);
   const status = openStatus(config, at("."), credentials, environment);
+  const sessions: { gateway?: SecurityGateway } = {};
+  const aaa =
+    config.aaa === undefined
+      ? undefined
+      : await openAaaClient(config.aaa, config.name, at, environment, {
+          onDetach: (session) => sessions.gateway?.detach(session) ?? false,
+          onProblem: (problem) => log.warn({ event: "aaaProblem", problem }, problem),
+        });
   const gateway = new SecurityGateway({
     config,
     credentials,
@@ -51,6 +60,7 @@ export async function serveGateway(
     timers,
     fetchOcsp,
     status: status?.service,
+    aaa,
     onDeviceLost: (sa, refusal) =>
       log.warn(
         { event: "deviceLost", sa, ...refusal },
@@ -62,6 +72,7 @@ export async function serveGateway(
     onFault: (what, error) => observer.fault(what, error),
     exportKeys: options.capture?.withKeys ?? false,
   });
+  sessions.gateway = gateway;
   const { service } = gateway;
   const { plane } = await openPlane(service, observer, random, { ...config.dataPlane, routes: config.pool.blocks });
   try {

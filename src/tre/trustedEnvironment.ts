@@ -33,6 +33,8 @@ export interface PeerCredentials {
   authData: Bytes;
   /** The octets the peer signed. */
   octets: Bytes;
+  /** The peer's outer address. */
+  remoteAddress?: string;
   /** INTEGRITY_INFO of a device, and the digest of this IKE SA that it must be bound to (TS 33.320 7.2.2-13). */
   integrity?: { report: Bytes | undefined; binding: Bytes };
   /** The name or address the device connected to (TS 33.320 7.2.2-4). */

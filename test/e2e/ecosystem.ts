@@ -160,6 +160,7 @@ export class SimulatedGateway extends Party {
       timers: world,
       fetchOcsp: eco.fetchOcsp,
       status: eco.statusService(config, credentials),
+      aaa: undefined,
       onDeviceLost: (_sa, refusal) => this.lost.push(refusal.reason),
       postJson: async () => undefined,
       plane: PLANE_NEEDS,

@@ -170,6 +170,9 @@ export type CloseCause =
   | "authenticationFailed"
   /** Its certificate's status turned bad while it was attached. */
   | "certificateRevoked"
+  /** The AAA server ended the session, or its time was over. */
+  | "detachedByAaa"
+  | "sessionTimeout"
   | "protocolError";
 
 /** Why a datagram was not acted on; each is counted by shells. */

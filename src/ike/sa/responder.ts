@@ -138,6 +138,7 @@ export function onAuthRequest(sa: IkeSa, state: In<"ExpectAuthRequest">, payload
       authData: copyOf(auth.data),
       octets,
       connectedTo: { address: sa.path.local.address },
+      remoteAddress: sa.path.remote.address,
       ...integrityOf(sa, state, payloads),
     },
   });

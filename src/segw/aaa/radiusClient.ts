@@ -1,0 +1,230 @@
+/**
+ * The AAA server over RADIUS, by UDP or RadSec: EAP (RFC 3579), device authorization by Call-Check (RFC 2865 5.6; see
+ * src/aaa/radius.ts), accounting (RFC 2866) and, the other way, Disconnect-Request (RFC 5176).
+ */
+import { type Bytes, copyOf, EMPTY } from "../../bytes/bytes.ts";
+import { formatIp, parseIp } from "../../bytes/ip.ts";
+import { DecodeError } from "../../bytes/reader.ts";
+import { eapMessage, eapOf } from "../../radius/codec/eapMessage.ts";
+import {
+  AcctStatusType,
+  AcctTerminateCause,
+  Code,
+  ErrorCause,
+  NasPortType,
+  ServiceType,
+} from "../../radius/codec/numbers.ts";
+import { type Attribute, attribute, attributeOf, type RadiusPacket } from "../../radius/codec/packet.ts";
+import type { RadiusAnswer } from "../../radius/core/server.ts";
+import { RadiusListener, type RadiusListenerOptions } from "../../radius/transport/listener.ts";
+import {
+  RadiusRequester,
+  type RadiusRequesterOptions,
+  RadiusUnansweredError,
+} from "../../radius/transport/requester.ts";
+import type { PeerRefusal } from "../../tre/trustedEnvironment.ts";
+import {
+  type AaaClient,
+  type AaaClientHost,
+  type AaaGrant,
+  type AaaSession,
+  type DeviceAuthorization,
+  type RelayedEap,
+  type SessionEnd,
+  unreachable,
+} from "./client.ts";
+
+export interface RadiusClientSettings {
+  /** NAS-Identifier. */
+  gateway: string;
+  authentication: Omit<RadiusRequesterOptions, "onEvent">;
+  /** Undefined: no accounting. */
+  accounting: Omit<RadiusRequesterOptions, "onEvent"> | undefined;
+  /** Where Disconnect-Requests are taken; undefined for nowhere. */
+  dynamicAuthorization: Omit<RadiusListenerOptions, "onRequest" | "onDrop"> | undefined;
+}
+
+export class RadiusAaaClient implements AaaClient {
+  readonly #settings: RadiusClientSettings;
+  readonly #host: AaaClientHost;
+  readonly #authentication: RadiusRequester;
+  readonly #accounting: RadiusRequester | undefined;
+  #listener: RadiusListener | undefined;
+
+  private constructor(settings: RadiusClientSettings, host: AaaClientHost) {
+    this.#settings = settings;
+    this.#host = host;
+    const onEvent = () => undefined;
+    this.#authentication = new RadiusRequester({ ...settings.authentication, onEvent });
+    if (settings.accounting !== undefined) this.#accounting = new RadiusRequester({ ...settings.accounting, onEvent });
+  }
+
+  static async start(settings: RadiusClientSettings, host: AaaClientHost): Promise<RadiusAaaClient> {
+    const client = new RadiusAaaClient(settings, host);
+    if (settings.dynamicAuthorization !== undefined) {
+      client.#listener = await RadiusListener.start({
+        ...settings.dynamicAuthorization,
+        onRequest: ({ packet }, answer) => answer(client.#onDynamic(packet)),
+        onDrop: (_reason, message) => host.onProblem(`RADIUS: ${message}`),
+      });
+    }
+    return client;
+  }
+
+  async authorize(session: AaaSession): Promise<DeviceAuthorization> {
+    const answer = await this.#ask(session, [
+      attribute("User-Name", session.device),
+      attribute("Service-Type", ServiceType.CallCheck),
+      ...this.#common(session),
+    ]);
+    if ("reason" in answer) return { kind: "refused", refusal: answer };
+    const { packet } = answer;
+    if (packet.code === Code.AccessAccept) return { kind: "accepted", secondRound: "allowed", grant: grantOf(packet) };
+    if (packet.code === Code.AccessChallenge) return { kind: "accepted", secondRound: "required", grant: {} };
+    return { kind: "refused", refusal: refusalOf("DeviceNotAuthorized", session.device, packet) };
+  }
+
+  async eap(session: AaaSession, eap: Bytes | undefined): Promise<RelayedEap> {
+    const answer = await this.#ask(session, [
+      attribute("User-Name", session.party ?? session.device),
+      ...this.#common(session),
+      ...eapMessage(eap ?? EMPTY),
+    ]);
+    if ("reason" in answer) return failure(answer, undefined);
+    const { packet, msk } = answer;
+    const carried = eapOf(packet);
+    const payload = carried === undefined ? undefined : copyOf(carried);
+    if (packet.code === Code.AccessChallenge && payload !== undefined)
+      return { answer: { kind: "request", packet: payload }, grant: {} };
+    if (packet.code !== Code.AccessAccept || payload === undefined) {
+      return failure(refusalOf("HostingPartyRefused", session.party ?? session.device, packet), payload);
+    }
+    return {
+      answer: { kind: "success", packet: payload, msk: copyOf(msk ?? EMPTY), eap: "eap success" },
+      grant: grantOf(packet),
+    };
+  }
+
+  started(session: AaaSession, address: string | undefined): void {
+    const inner = address === undefined ? undefined : parseIp(address);
+    const more = inner?.length === 4 ? [attribute("Framed-IP-Address", formatIp(inner))] : [];
+    void this.#account(session, AcctStatusType.Start, more);
+  }
+
+  async ended(session: AaaSession, end: SessionEnd): Promise<void> {
+    await this.#account(session, AcctStatusType.Stop, [
+      attribute("Acct-Session-Time", end.seconds),
+      attribute("Acct-Input-Octets", end.inputOctets % 2 ** 32),
+      attribute("Acct-Input-Gigawords", Math.floor(end.inputOctets / 2 ** 32)),
+      attribute("Acct-Output-Octets", end.outputOctets % 2 ** 32),
+      attribute("Acct-Output-Gigawords", Math.floor(end.outputOctets / 2 ** 32)),
+      attribute("Acct-Terminate-Cause", CAUSES[end.cause] ?? AcctTerminateCause.UserRequest),
+    ]);
+  }
+
+  async close(): Promise<void> {
+    this.#authentication.close();
+    this.#accounting?.close();
+    await this.#listener?.close();
+  }
+
+  async #account(session: AaaSession, status: number, more: readonly Attribute[]): Promise<void> {
+    if (this.#accounting === undefined) return;
+    const { class: kept } = session.context;
+    try {
+      await this.#accounting.request(Code.AccountingRequest, [
+        attribute("Acct-Status-Type", status),
+        attribute("Acct-Session-Id", session.id),
+        attribute("User-Name", session.party ?? session.device),
+        ...this.#common(session),
+        ...(Buffer.isBuffer(kept) ? [attribute("Class", kept)] : []),
+        ...more,
+      ]);
+    } catch (error) {
+      if (!(error instanceof RadiusUnansweredError)) throw error;
+      this.#host.onProblem(`RADIUS accounting: ${error.message}`);
+    }
+  }
+
+  async #ask(
+    session: AaaSession,
+    attributes: readonly Attribute[],
+  ): Promise<{ packet: RadiusPacket; msk: Bytes | undefined } | PeerRefusal> {
+    const { state, server } = session.context;
+    const all = Buffer.isBuffer(state) ? [...attributes, attribute("State", state)] : attributes;
+    try {
+      // A conversation stays with the server that began it: only that one knows its State (RFC 2865 5.24).
+      const only = typeof server === "string" && Buffer.isBuffer(state) ? Number(server) : undefined;
+      const reply = await this.#authentication.request(Code.AccessRequest, all, only);
+      session.context.server = String(reply.server);
+      const given = attributeOf(reply.packet, "State");
+      session.context.state = given === undefined ? undefined : copyOf(given);
+      const kept = attributeOf(reply.packet, "Class");
+      if (kept !== undefined) session.context.class = copyOf(kept);
+      return reply;
+    } catch (error) {
+      if (error instanceof RadiusUnansweredError || error instanceof DecodeError) return unreachable(error.message);
+      throw error;
+    }
+  }
+
+  #common(session: AaaSession): Attribute[] {
+    return [
+      attribute("NAS-Identifier", this.#settings.gateway),
+      attribute("NAS-Port-Type", NasPortType.Virtual),
+      attribute("Calling-Station-Id", session.device),
+    ];
+  }
+
+  /** RFC 5176 2.1: a session is named by what accounting named it. */
+  #onDynamic(packet: RadiusPacket): RadiusAnswer {
+    if (packet.code !== Code.DisconnectRequest) {
+      return { code: Code.CoaNak, attributes: [attribute("Error-Cause", ErrorCause.UnsupportedService)] };
+    }
+    const id = attributeOf(packet, "Acct-Session-Id");
+    const known = id !== undefined && this.#host.onDetach(id);
+    if (known) return { code: Code.DisconnectAck, attributes: [] };
+    return { code: Code.DisconnectNak, attributes: [attribute("Error-Cause", ErrorCause.SessionContextNotFound)] };
+  }
+}
+
+function failure(refusal: PeerRefusal, packet: Bytes | undefined): RelayedEap {
+  return { answer: { kind: "failure", packet, refusal }, grant: {} };
+}
+
+function refusalOf(reason: string, who: string, packet: RadiusPacket): PeerRefusal {
+  const says = attributeOf(packet, "Reply-Message");
+  return {
+    reason,
+    message: `the AAA server refuses ${who}${says === undefined ? "" : `: ${printable(says)}`} (TS 33.320 7.x)`,
+  };
+}
+
+function printable(text: string): string {
+  return text.slice(0, MAX_TEXT).replace(/[^\x20-\x7e]/g, "?");
+}
+
+function grantOf(packet: RadiusPacket): AaaGrant {
+  const address = attributeOf(packet, "Framed-IP-Address");
+  const sessionTimeout = attributeOf(packet, "Session-Timeout");
+  const filter = attributeOf(packet, "Filter-Id");
+  return {
+    ...(address === undefined ? {} : { address }),
+    ...(sessionTimeout === undefined ? {} : { sessionTimeout }),
+    ...(filter === undefined ? {} : { filter }),
+  };
+}
+
+const MAX_TEXT = 200;
+
+/** Why an IKE SA ended, in RADIUS's words (RFC 2866 5.10). */
+const CAUSES: Record<string, number> = {
+  deletedByPeer: AcctTerminateCause.UserRequest,
+  deletedByUs: AcctTerminateCause.AdminReset,
+  replacedByNewerSa: AcctTerminateCause.NasRequest,
+  peerUnresponsive: AcctTerminateCause.LostCarrier,
+  sessionTimeout: AcctTerminateCause.SessionTimeout,
+  detachedByAaa: AcctTerminateCause.AdminReset,
+  certificateRevoked: AcctTerminateCause.AdminReset,
+  shutdown: AcctTerminateCause.AdminReset,
+};

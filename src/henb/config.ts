@@ -36,6 +36,22 @@ export const deviceConfig = z.strictObject({
   ocsp: deviceOcspSection,
   /** Sends INTEGRITY_INFO, the state of trust as the TrE signs it (TS 33.320 7.2.2-13). */
   sendIntegrityInfo: z.boolean().default(false),
+  /** A hosting party that authenticates after the device (TS 33.320 A.2); none if left out. */
+  hostingParty: z
+    .strictObject({
+      /** Folder of a software USIM: usim.yaml and the state it keeps. */
+      usim: path,
+      /** EAP methods that are acceptable, most preferred first. */
+      methods: z
+        .array(z.enum(["EAP-AKA", "EAP-AKA'"]))
+        .min(1)
+        .default(["EAP-AKA", "EAP-AKA'"]),
+      /** Realm of the identities; by default the one that follows from the IMSI (TS 23.003 19.2). */
+      realm: fqdn.optional(),
+      /** Access network that EAP-AKA' must be bound to; any if left out. */
+      networkName: z.string().min(1).max(250).optional(),
+    })
+    .optional(),
   /** Inner addresses to ask for. */
   requestAddresses: z
     .array(z.enum(["ipv4", "ipv6"]))

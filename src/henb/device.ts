@@ -7,13 +7,24 @@
 import type { ChildSaId, ChildSaSpec, DataPlane } from "../esp/dataPlane.ts";
 import { CfgAttribute } from "../ike/codec/numbers.ts";
 import type { Connection } from "../ike/sa/connection.ts";
-import type { IkeEvent, IkeRefusal, IkeSaId, OwnAuth, Request, VerifiedPeer } from "../ike/sa/effects.ts";
+import type {
+  HostingPartyAnswer,
+  HostingPartyRequest,
+  IkeEvent,
+  IkeRefusal,
+  IkeSaId,
+  OwnAuth,
+  Request,
+  VerifiedPeer,
+} from "../ike/sa/effects.ts";
 import type { Path } from "../ike/sa/ikeSa.ts";
 import { innerAddresses } from "../ipsec/eventRecord.ts";
 import { type IkeDecisions, IkeService } from "../ipsec/ikeService.ts";
 import { blockSelector, connectionFrom } from "../ipsec/settings.ts";
 import type { Clock, Milliseconds, Random, Timers } from "../sim/environment.ts";
 import { AuthSignatureError } from "../tre/authSignature.ts";
+import type { HostingPartyModule } from "../tre/hostingPartyModule.ts";
+import { IdType, identityText } from "../tre/identity.ts";
 import type { PeerRefusal, TrustedEnvironment } from "../tre/trustedEnvironment.ts";
 import type { DeviceConfig } from "./config.ts";
 
@@ -27,6 +38,8 @@ export type DeviceState =
       sa: IkeSaId;
       addresses: readonly string[];
       ocsp: string;
+      /** How the hosting party\'s round ended, where there was one. */
+      eap: string | undefined;
       /** The attempt that led here, 0 once it has led to a tunnel; should it end, waiting goes on from there. */
       attempt: number;
       /** Why there is no tunnel. */
@@ -38,6 +51,8 @@ export type DeviceState =
 export interface DeviceOptions {
   config: DeviceConfig;
   tre: TrustedEnvironment;
+  /** The hosting party's module, where one is to authenticate as well (TS 33.320 A.2). */
+  hostingParty: HostingPartyModule | undefined;
   clock: Clock;
   random: Random;
   timers: Timers;
@@ -59,6 +74,7 @@ export class HomeNodeB implements IkeDecisions {
   readonly service: IkeService;
   readonly #options: DeviceOptions;
   #state: DeviceState = { kind: "Idle" };
+  #method: "EAP-AKA" | "EAP-AKA'" = "EAP-AKA";
   #connection: Connection | undefined;
   #cancelRetry: () => void = () => undefined;
   readonly #children = new Set<ChildSaId>();
@@ -114,6 +130,7 @@ export class HomeNodeB implements IkeDecisions {
           : { address: config.gateway.name },
       requestAttributes: requestAttributes(config),
       integrityInfo: config.sendIntegrityInfo,
+      hostingParty: this.#options.hostingParty !== undefined,
       // A gateway's address does not change under way; whoever claims otherwise is not followed.
       followPeerAddress: false,
     };
@@ -153,6 +170,39 @@ export class HomeNodeB implements IkeDecisions {
     return verdict.valid ? { evidence: verdict.evidence } : verdict.refusal;
   }
 
+  /** A.2-5, A.2-6: EAP and everything made from its key happen in the hosting party's module. */
+  async hostingParty(step: HostingPartyRequest): Promise<HostingPartyAnswer | PeerRefusal> {
+    const module = this.#options.hostingParty;
+    if (module === undefined) return { reason: "NoHostingParty", message: "no hosting party's module is configured" };
+    switch (step.kind) {
+      case "begin": {
+        const idData = await module.begin();
+        return {
+          kind: "identity",
+          identity: { idType: IdType.RFC822_ADDR, idData, text: identityText(IdType.RFC822_ADDR, idData) },
+        };
+      }
+      case "receive": {
+        const answer = await module.receive(step.packet);
+        if (answer.kind === "respond") return answer;
+        if (answer.kind === "failed") return { reason: answer.refusal.reason, message: answer.refusal.message };
+        if (answer.kind === "ignored")
+          return { reason: "EapIgnored", message: `the gateway's EAP packet makes no sense: ${answer.problem}` };
+        this.#method = answer.method;
+        return { kind: "succeeded" };
+      }
+      case "computeAuth":
+        return { kind: "auth", data: await module.computeAuth(step.prf, step.octets) };
+      case "verifyAuth":
+        if (await module.verifyAuth(step.prf, step.octets, step.auth))
+          return { kind: "verified", eap: EAP_OUTCOMES[this.#method] };
+        return {
+          reason: "WrongAuth",
+          message: "the gateway's last AUTH was not made with the key of the EAP conversation (TS 33.320 A.2)",
+        };
+    }
+  }
+
   /** A device assigns nothing. */
   assignAddress(): PeerRefusal {
     return { reason: "NotAGateway", message: "a device has no addresses to give" };
@@ -182,6 +232,7 @@ export class HomeNodeB implements IkeDecisions {
           sa: event.sa,
           addresses: innerAddresses(event.addresses),
           ocsp: event.evidence.ocsp,
+          eap: event.evidence.eap,
           attempt: state.kind === "Attaching" ? state.attempt : 0,
           refusal: undefined,
         });
@@ -270,3 +321,6 @@ function requestAttributes(config: DeviceConfig): number[] {
 
 /** Milliseconds between the loss of a tunnel and the attempt at a new one, at the least. */
 const LEAST_WAIT = 1_000;
+
+/** How an EAP conversation ended, for people. */
+const EAP_OUTCOMES = { "EAP-AKA": "aka success", "EAP-AKA'": "aka' success" } as const;

@@ -11,8 +11,11 @@ import {
 } from "../ipsec/roleShell.ts";
 import { hashNumbers } from "../ipsec/settings.ts";
 import { createLogger } from "../observe/log.ts";
+import type { Random } from "../sim/environment.ts";
 import { SoftwareTre } from "../tre/softwareTre.ts";
-import { deviceConfig } from "./config.ts";
+import { SoftwareUsim } from "../tre/softwareUsim.ts";
+import { HOSTING_PARTY_DEFAULTS, UsimHostingParty } from "../tre/usimHostingParty.ts";
+import { type DeviceConfig, deviceConfig } from "./config.ts";
 import { type DeviceState, HomeNodeB } from "./device.ts";
 import { InnerNetwork } from "./innerNetwork.ts";
 import { OuterPaths } from "./outerPaths.ts";
@@ -61,6 +64,7 @@ export async function serveDevice(
   const device: HomeNodeB = new HomeNodeB({
     config,
     tre,
+    hostingParty: openHostingParty(config, at, random),
     clock,
     random,
     timers,
@@ -105,7 +109,7 @@ export async function serveDevice(
     if (state.kind !== "Attached" || child === undefined || stopping) return;
     await network?.use(state.addresses, child.remoteSelectors, child.remote.address);
     log.info(
-      { event: "attached", addresses: state.addresses, ocsp: state.ocsp },
+      { event: "attached", addresses: state.addresses, ocsp: state.ocsp, eap: state.eap },
       `attached with ${state.addresses.join(" and ") || "no inner address"}`,
     );
   }
@@ -136,4 +140,20 @@ export async function serveDevice(
       log.info({ event: "stopped" }, "stopped");
     },
   };
+}
+
+/** The module with its USIM, where a hosting party is configured; throws UsimError or ConfigError. */
+function openHostingParty(
+  { hostingParty }: DeviceConfig,
+  at: (path: string) => string,
+  random: Random,
+): UsimHostingParty | undefined {
+  if (hostingParty === undefined) return undefined;
+  const { usim, methods, realm, networkName } = hostingParty;
+  return new UsimHostingParty(new SoftwareUsim(at(usim)), random, {
+    ...HOSTING_PARTY_DEFAULTS,
+    methods,
+    realm,
+    networkName,
+  });
 }

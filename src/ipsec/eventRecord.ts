@@ -69,6 +69,8 @@ export function describeEvent(event: IkeEvent): DescribedEvent | undefined {
           names: event.evidence.names,
           ocsp: event.evidence.ocsp,
           integrity: event.evidence.integrity,
+          eap: event.evidence.eap,
+          hostingParty: event.evidence.hostingParty,
           remote: addressText(event.remote),
         },
       };

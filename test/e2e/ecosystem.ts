@@ -219,6 +219,7 @@ export class SimulatedDevice extends Party {
       ocspMaxAge: config.ocsp.maxAge,
     });
     this.device = new HomeNodeB({
+      hostingParty: undefined,
       config,
       tre: tre(software),
       clock: world,

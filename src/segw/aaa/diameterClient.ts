@@ -121,7 +121,7 @@ export class DiameterAaaClient implements AaaClient {
     if (answer.outcome.code === ResultCode.MULTI_ROUND_AUTH)
       return { answer: { kind: "request", packet: eap }, grant: {} };
     const msk = copyOf(answer.values["EAP-Master-Session-Key"] ?? EMPTY);
-    return { answer: { kind: "success", packet: eap, msk, eap: "aka success" }, grant: grantOf(answer.values) };
+    return { answer: { kind: "success", packet: eap, msk, eap: "eap success" }, grant: grantOf(answer.values) };
   }
 
   started(session: AaaSession, address: string | undefined): void {

@@ -85,21 +85,22 @@ function parseIpv4(text: string): Bytes | undefined {
 function parseIpv6(text: string): Bytes | undefined {
   const halves = text.split("::");
   if (halves.length > 2) return undefined;
-  // Dotted decimal ends an address (RFC 4291 2.2): it never stands before "::".
-  const head = groupsOf(halves[0]!, halves.length === 1);
-  const tail = halves.length === 2 ? groupsOf(halves[1]!, true) : [];
+  const isShort = halves.length === 2;
+  const head = groupsOf(halves[0]!, { ipv4AtEnd: !isShort });
+  const tail = isShort ? groupsOf(halves[1]!, { ipv4AtEnd: true }) : [];
   if (head === undefined || tail === undefined) return undefined;
   const missing = 16 - head.length - tail.length;
-  if (halves.length === 2 ? missing < 2 : missing !== 0) return undefined;
+  if (isShort ? missing < 2 : missing !== 0) return undefined;
   return Buffer.from([...head, ...new Array<number>(missing).fill(0), ...tail]);
 }
 
-function groupsOf(text: string, mayEndInIpv4: boolean): number[] | undefined {
+/** Octets of groups between colons; an IPv4 address may stand for the last two of the whole address (RFC 4291 2.2). */
+function groupsOf(text: string, { ipv4AtEnd }: { ipv4AtEnd: boolean }): number[] | undefined {
   if (text === "") return [];
   const octets: number[] = [];
   const parts = text.split(":");
   for (const [index, part] of parts.entries()) {
-    if (mayEndInIpv4 && index === parts.length - 1 && part.includes(".")) {
+    if (ipv4AtEnd && index === parts.length - 1 && part.includes(".")) {
       const embedded = parseIpv4(part);
       if (embedded === undefined) return undefined;
       octets.push(...embedded);

@@ -1,4 +1,7 @@
-/** A growing output buffer with lengths that are filled in once their content is known. */
+/**
+ * A growing output buffer with lengths that are filled in once their content is known. A value that its field cannot hold
+ * is a mistake of the caller's and throws RangeError; none is cut silently.
+ */
 import type { Bytes } from "./bytes.ts";
 
 export class Writer {
@@ -15,7 +18,7 @@ export class Writer {
 
   u8(value: number): this {
     const at = this.#grow(1);
-    this.#buffer[at] = value;
+    this.#buffer.writeUInt8(value, at);
     return this;
   }
 
@@ -57,15 +60,15 @@ export class Writer {
 
   /** Overwrites two octets written before; used for lengths known only after their content. */
   patchU16(at: number, value: number): void {
-    this.#buffer.writeUInt16BE(value, at);
+    this.view().writeUInt16BE(value, at);
   }
 
   patchU8(at: number, value: number): void {
-    this.#buffer[at] = value;
+    this.view().writeUInt8(value, at);
   }
 
   patchU32(at: number, value: number): void {
-    this.#buffer.writeUInt32BE(value, at);
+    this.view().writeUInt32BE(value, at);
   }
 
   /** The bytes written so far as a view; later writes may or may not show in it. */

@@ -22,7 +22,7 @@ export interface Link {
   delay: readonly [least: number, most: number];
 }
 
-const PERFECT_LINK: Link = { loss: 0, duplicate: 0, delay: [1, 1] };
+export const PERFECT_LINK: Link = { loss: 0, duplicate: 0, delay: [1, 1] };
 
 type Receiver = (packet: Bytes, from: Address, to: Address, marker: string) => void;
 
@@ -76,14 +76,16 @@ export class World implements Clock, Timers {
     // Copies, so that a tap can play a NAT by changing them.
     const from = { ...sender };
     const to = { ...receiver };
-    const seen = this.tap?.(packet, from, to) ?? packet;
-    if (seen === "drop") return;
+    const tapped = this.tap?.(packet, from, to) ?? packet;
+    if (tapped === "drop") return;
+    // As on a wire: what the sender does with its buffer afterwards changes nothing, nor does another receiver.
+    const datagram = Buffer.from(tapped);
     const copies = this.random.chance(this.link.duplicate) ? 2 : 1;
     for (let copy = 0; copy < copies; copy++) {
       if (this.random.chance(this.link.loss)) continue;
       const [least, most] = this.link.delay;
       this.after(least + this.random.below(most - least + 1), () =>
-        this.#receivers.get(to.address)?.(Buffer.from(seen), from, to, marker),
+        this.#receivers.get(to.address)?.(Buffer.from(datagram), { ...from }, { ...to }, marker),
       );
     }
   }

@@ -195,7 +195,8 @@ function refusal(what: string, code: string): TunUnavailable {
 }
 
 function errorName(errno: number): string {
-  return getSystemErrorName(-errno);
+  // Node has no name for it.
+  return errno === EBADFD ? "EBADFD" : getSystemErrorName(-errno);
 }
 
 const CLONE_DEVICE = "/dev/net/tun";
@@ -218,6 +219,8 @@ const IFF_NO_PI = 0x1000;
 /** struct ifreq in octets, and where its flags stand. */
 const IFREQ = 40;
 const IFREQ_FLAGS = 16;
+/** What reading from an interface that was deleted gives. */
+const EBADFD = 77;
 const EFD_NONBLOCK = 0o4000;
 const EFD_CLOEXEC = 0o2000000;
 

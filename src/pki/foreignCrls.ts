@@ -99,8 +99,8 @@ export class ForeignCrls implements ForeignCrlSource, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#fetched[Symbol.dispose]();
-    this.#brought[Symbol.dispose]();
+    await this.#fetched[Symbol.asyncDispose]();
+    await this.#brought[Symbol.asyncDispose]();
     this.#http[Symbol.dispose]();
     await this.#loader[Symbol.asyncDispose]();
   }

@@ -54,7 +54,7 @@ export class OcspResponder {
   #signersAt = -1;
 
   /** `life` is the time from thisUpdate to nextUpdate; without `foreign` nothing is known of foreign CAs' certificates. */
-  constructor(pki: Pki, clock: Clock, foreign?: ForeignCrlSource, life: Milliseconds = RESPONSE_LIFE) {
+  constructor(pki: Pki, clock: Clock, life: Milliseconds = RESPONSE_LIFE, foreign?: ForeignCrlSource) {
     this.#pki = pki;
     this.#clock = clock;
     this.#life = life;

@@ -14,7 +14,7 @@ export type PkiServer = BoundedServer;
 
 /** Serves until closed: POST and GET of OCSP, /crl/<ca>.crl and /ca/<ca>.crt; of foreign CAs by their CRLs. */
 export function servePki(pki: Pki, listen: Listen, clock: Clock, foreign?: ForeignCrlSource): Promise<PkiServer> {
-  const responder = new OcspResponder(pki, clock, foreign);
+  const responder = new OcspResponder(pki, clock, undefined, foreign);
   return listenBounded(listen, (request, response) => handle(request, response, { pki, responder, clock, foreign }));
 }
 

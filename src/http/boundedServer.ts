@@ -16,6 +16,12 @@ export interface Listen {
   port: number;
 }
 
+/** A Unix socket in the file system. */
+interface ListenLocally {
+  path: string;
+}
+
+/** `address` is the path of a Unix socket. */
 export interface BoundedServer extends Listen {
   /** Ends all connections. */
   close(): Promise<void>;
@@ -35,7 +41,7 @@ const SERVER_LIMITS: ServerLimits = { headers: 5_000, request: 10_000, idle: 15_
 
 /** Serves until closed. A handler that throws ends its client's connection, nothing else. */
 export async function listenBounded(
-  listen: Listen,
+  listen: Listen | ListenLocally,
   handler: (request: IncomingMessage, response: ServerResponse) => void | Promise<void>,
   limits: ServerLimits = SERVER_LIMITS,
 ): Promise<BoundedServer> {
@@ -70,9 +76,10 @@ export async function listenBounded(
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
-    server.listen(listen.port, listen.address, resolve);
+    if ("path" in listen) server.listen(listen.path, resolve);
+    else server.listen(listen.port, listen.address, resolve);
   });
-  const { address, port } = server.address() as AddressInfo;
+  const { address, port } = "path" in listen ? { address: listen.path, port: 0 } : (server.address() as AddressInfo);
   return {
     address,
     port,

@@ -7,29 +7,27 @@
  */
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { z } from "zod";
 import type { Bytes } from "../bytes/bytes.ts";
 import { parseIp } from "../bytes/ip.ts";
 import { fqdn } from "../config/fields.ts";
-import { authorityInfoAccess, crlDistributionPoint, type NewExtension, subjectAltName } from "../x509/build.ts";
+import type { Milliseconds } from "../sim/environment.ts";
+import { subjectAltName } from "../x509/build.ts";
 import type { Certificate } from "../x509/certificate.ts";
 import { toPem } from "../x509/pem.ts";
+import { AllowList } from "./allowList.ts";
+import { Authorities, type Authority, type ForeignAuthority, type OcspSigner, signerName } from "./authorities.ts";
 import { CaFolder, type KeyHolder, writeKeyFile } from "./caFolder.ts";
 import { certify, KEY_KINDS, type KeyKind, type PkiEnvironment } from "./certify.ts";
-import { CrlPublisher, type CurrentCrl, crlPath } from "./crlPublisher.ts";
+import type { CrlKind, CrlScope } from "./crlArchive.ts";
+import { CrlPublisher, type CurrentCrl } from "./crlPublisher.ts";
+import { PkiDatabase } from "./database.ts";
 import { PkiError } from "./error.ts";
-import {
-  CA_NAMES,
-  CA_PLANS,
-  caExtensions,
-  endEntityExtensions,
-  type Owner,
-  ocspSignerExtensions,
-  PROFILE_PLANS,
-  type Profile,
-} from "./profiles.ts";
-import { type CrlKind, type CrlScope, type IssuedRow, type IssuedStatus, PkiStore } from "./store.ts";
+import { checkOptions, type FullOptions, type PkiOptions } from "./options.ts";
+import { endEntityExtensions, PROFILE_PLANS, type Profile } from "./profiles.ts";
+import { type IssuedRow, type IssuedStatus, PkiStore } from "./store.ts";
 import { writeWholeFile } from "./wholeFile.ts";
+
+export { KEY_KINDS, type KeyKind };
 
 /** CRLReason (RFC 5280 5.3.1) by name; `unspecified` is left out of CRLs. */
 export const REVOCATION_REASONS = {
@@ -44,34 +42,6 @@ export const REVOCATION_REASONS = {
 } as const;
 export type RevocationReason = keyof typeof REVOCATION_REASONS;
 
-const pkiOptions = z
-  .object({
-    keys: z.enum(KEY_KINDS).default("p-256"),
-    /** P-256 signs eight times as fast as RSA-2048, which devices of release 9 may need. */
-    ocspKeys: z.enum(KEY_KINDS).default("p-256"),
-    /** Organisation of the operator and of the manufacturer in names. */
-    operator: z.string().min(1).default("Operator"),
-    manufacturer: z.string().min(1).default("Manufacturer"),
-    /** Shards that an issuing CA's CRL is cut into, each certificate pointing to its own (RFC 5280 5.2.5). */
-    crlShards: z.int().min(1).max(1000).default(1),
-    /** Publish delta CRLs, which complete CRLs point to (RFC 5280 5.2.4, 5.2.6). */
-    deltaCrls: z.boolean().default(false),
-    /** Base URLs put into certificates; undefined puts none (TS 33.320 7.2.5.2.1-3, -4). */
-    ocspUrl: z.url({ protocol: /^http$/ }).optional(),
-    crlUrl: z.url({ protocol: /^http$/ }).optional(),
-  })
-  // Two roots of one name would be taken for one CA with two keys.
-  .refine(({ crlShards, deltaCrls, crlUrl }) => (crlShards === 1 && !deltaCrls) || crlUrl !== undefined, {
-    path: ["crlUrl"],
-    error: "is needed for shards and delta CRLs, which are found by it",
-  })
-  .refine(({ operator, manufacturer }) => operator !== manufacturer, {
-    path: ["manufacturer"],
-    error: "must not be named as the operator is",
-  });
-export type PkiOptions = z.input<typeof pkiOptions>;
-export { KEY_KINDS, type KeyKind };
-
 export interface IssueRequest {
   profile: Profile;
   /** FQDNs for subjectAltName; the first is the identity and the common name (TS 33.320 7.2.5.2.1-2, 8.3.3.1-2, -3). */
@@ -79,8 +49,8 @@ export interface IssueRequest {
   ip?: readonly string[] | undefined;
   keys?: KeyKind | undefined;
   /** Milliseconds since 1970. */
-  notBefore?: number | undefined;
-  notAfter?: number | undefined;
+  notBefore?: Milliseconds | undefined;
+  notAfter?: Milliseconds | undefined;
   /** CAs besides the one between root and certificate, to make longer paths. */
   extraCas?: number | undefined;
 }
@@ -92,102 +62,105 @@ export interface Issued {
   key: KeyHolder["key"];
 }
 
-/** A CA of this PKI and who signs OCSP responses for it. */
-export interface OcspSigner extends Pick<KeyHolder, "certificate" | "signer"> {
-  ca: string;
-  issuer: Certificate;
-}
-
-interface Authority extends KeyHolder {
-  name: string;
-  parent: string | undefined;
-  ocspSigner: OcspSigner;
-}
-
 export class Pki {
   readonly directory: string;
   readonly #environment: PkiEnvironment;
+  readonly #options: FullOptions;
+  readonly #database: PkiDatabase;
   readonly #store: PkiStore;
   readonly #folder: CaFolder;
-  readonly #authorities = new Map<string, Authority>();
-  #options: z.output<typeof pkiOptions>;
-  #crls: CrlPublisher;
-  /** Revision at which #authorities was what the store says. */
-  #authoritiesAt = -1;
+  readonly #authorities: Authorities;
+  readonly #crls: CrlPublisher;
+  /** Which devices are authorized, for the combined answers of TS 33.320 7.x-2. */
+  readonly allowList: AllowList;
 
-  private constructor(directory: string, environment: PkiEnvironment) {
+  private constructor(directory: string, environment: PkiEnvironment, database: PkiDatabase, options: FullOptions) {
     this.directory = directory;
     this.#environment = environment;
+    this.#options = options;
+    this.#database = database;
+    this.#store = new PkiStore(database);
     this.#folder = new CaFolder(join(directory, "ca"));
-    this.#store = new PkiStore(join(directory, DATABASE));
-    this.#options = pkiOptions.parse({});
-    this.#crls = this.#publisher();
+    this.#authorities = new Authorities(database, this.#store, this.#folder, environment, options);
+    this.#crls = new CrlPublisher(database, environment.clock, { crlUrl: options.crlUrl, deltas: options.deltaCrls });
+    this.allowList = new AllowList(database);
   }
 
   /** Makes roots, CAs and OCSP signers in an empty or new folder. Throws PkiError if there is a PKI already. */
   static create(directory: string, environment: PkiEnvironment, options: PkiOptions = {}): Pki {
-    const checked = pkiOptions.safeParse(options);
-    if (!checked.success)
-      throw new PkiError(checked.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`).join("; "));
+    const checked = checkOptions(options);
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    const pki = new Pki(directory, environment);
-    try {
+    return Pki.#closedUnlessMade(join(directory, DATABASE), (database) =>
       // The transaction keeps a second `init` waiting, and until it ends there is no PKI here.
-      pki.#store.transaction(() => {
+      database.transaction(() => {
+        const pki = new Pki(directory, environment, database, checked);
         if (pki.#store.setting("options") !== undefined)
           throw new PkiError(`${directory} holds a PKI already; choose another folder or remove it`);
-        pki.#options = checked.data;
-        pki.#crls = pki.#publisher();
-        for (const name of CA_NAMES) {
-          const { parent, owner, commonName } = CA_PLANS[name];
-          // TS 33.310 6.1.4: no CA below an issuing CA.
-          pki.#addAuthority(name, parent, owner, commonName, parent === undefined ? undefined : 0);
-        }
-        pki.#store.set("options", checked.data);
-      });
-      return pki;
-    } catch (error) {
-      pki.close();
-      throw error;
-    }
+        pki.#authorities.makePlanned();
+        pki.#store.set("options", checked);
+        return pki;
+      }),
+    );
   }
 
   /** Opens a folder that `create` made. Throws PkiError. */
   static open(directory: string, environment: PkiEnvironment): Pki {
     const none = `${directory} holds no PKI; make one with: femtogate pki init ${directory}`;
     if (!existsSync(join(directory, DATABASE))) throw new PkiError(none);
-    const pki = new Pki(directory, environment);
-    try {
-      const options = pki.#store.setting("options");
+    return Pki.#closedUnlessMade(join(directory, DATABASE), (database) => {
+      const options = new PkiStore(database).setting("options");
       if (options === undefined) throw new PkiError(none);
-      pki.#options = pkiOptions.parse(options);
-      pki.#crls = pki.#publisher();
-      pki.#loadAuthorities();
+      const pki = new Pki(directory, environment, database, checkOptions(options));
+      pki.authorities();
       return pki;
+    });
+  }
+
+  static #closedUnlessMade(path: string, make: (database: PkiDatabase) => Pki): Pki {
+    const database = new PkiDatabase(path);
+    try {
+      return make(database);
     } catch (error) {
-      pki.close();
+      database.close();
       throw error;
     }
   }
 
+  /** All CAs, each after its parent. */
+  authorities(): Authority[] {
+    return this.#authorities.all();
+  }
+
+  /** Throws PkiError if there is no CA of that name. */
+  authority(name: string): Authority {
+    return this.#authorities.get(name);
+  }
+
   ca(name: string): Certificate {
-    return this.#authority(name).certificate;
+    return this.#authorities.get(name).certificate;
   }
 
   /** PEM file of a CA's certificate. */
   caFile(name: string): string {
-    return this.#folder.certificateFile(this.#authority(name).name);
+    return this.#folder.certificateFile(this.#authorities.get(name).name);
   }
 
-  /** Names of all CAs, each after its parent. */
+  /** PEM file of the certificate of a CA's OCSP signer. */
+  signerFile(name: string): string {
+    return this.#folder.certificateFile(signerName(this.#authorities.get(name).name));
+  }
+
   caNames(): string[] {
-    this.#loadAuthorities();
-    return [...this.#authorities.keys()];
+    return this.authorities().map(({ name }) => name);
   }
 
   ocspSigners(): OcspSigner[] {
-    this.#loadAuthorities();
-    return [...this.#authorities.values()].map(({ ocspSigner }) => ocspSigner);
+    return this.authorities().map(({ ocspSigner }) => ocspSigner);
+  }
+
+  /** Certifies OCSP signers anew that end soon; whoever serves does it now and then. */
+  renewOcspSigners(): void {
+    this.#authorities.renewSigners();
   }
 
   /** Issues a certificate with a new key; on disk when this returns. Throws PkiError. */
@@ -202,9 +175,9 @@ export class Pki {
       );
     const ip = (request.ip ?? []).map((text) => parseIp(text) ?? refuse(`"${text}" is no IP address`));
     const plan = PROFILE_PLANS[request.profile];
-    const issuer = this.#issuingCa(plan, request.extraCas ?? 0);
-    const scope = this.#newScope(issuer);
-    const made = certify(this.#environment, {
+    const issuer = this.#authorities.issuing(plan, request.extraCas ?? 0);
+    const scope = this.#authorities.newScope(issuer);
+    const { certificate, key } = certify(this.#environment, {
       subject: [this.#options[plan.owner], identity],
       issuer,
       keys: request.keys ?? this.#options.keys,
@@ -214,11 +187,11 @@ export class Pki {
       extensions: [
         ...endEntityExtensions(request.profile),
         subjectAltName({ dns: request.dns, ip }),
-        ...this.#revocationPointers(scope),
+        ...this.#authorities.revocationPointers(scope),
       ],
     });
-    this.#store.add(issuer.name, scope.shard, made.certificate, this.#environment.clock.now());
-    return { certificate: made.certificate, chain: [made.certificate, ...this.#pathOf(issuer)], key: made.key };
+    this.#store.add(scope, certificate, identity, this.#environment.clock.now());
+    return { certificate, chain: [certificate, ...this.#authorities.pathOf(issuer)], key };
   }
 
   /** Writes certificate, chain and key (mode 0600) beside each other; gives their paths. */
@@ -231,23 +204,25 @@ export class Pki {
   }
 
   /**
-   * Revokes an issued certificate; on disk when this returns. One on hold may be revoked for good, since when it was put
-   * on hold. Throws PkiError for one not issued or revoked already.
+   * Revokes issued certificates, all or none; on disk when this returns. One on hold may be revoked for good, since when
+   * it was put on hold. Throws PkiError for one not issued or revoked already.
    */
-  revoke(serial: Bytes, reason: RevocationReason = "unspecified"): void {
-    this.#store.transaction(() => {
-      const { ca, serial: text, revokedAt, reason: before } = this.#issued(serial);
-      const code = REVOCATION_REASONS[reason];
-      if (revokedAt !== null && (before !== REVOCATION_REASONS.certificateHold || before === code))
-        throw new PkiError(`certificate ${text} is revoked already, since ${new Date(revokedAt).toISOString()}`);
-      const now = this.#environment.clock.now();
-      this.#store.setRevoked(ca, serial, now, { since: revokedAt ?? now, reason: code });
+  revoke(serials: Bytes | readonly Bytes[], reason: RevocationReason = "unspecified"): void {
+    const code = REVOCATION_REASONS[reason];
+    this.#database.transaction(() => {
+      for (const serial of Buffer.isBuffer(serials) ? [serials] : serials) {
+        const { ca, serial: text, revokedAt, reason: before } = this.#issued(serial);
+        if (revokedAt !== null && (before !== REVOCATION_REASONS.certificateHold || before === code))
+          throw new PkiError(`certificate ${text} is revoked already, since ${new Date(revokedAt).toISOString()}`);
+        const now = this.#environment.clock.now();
+        this.#store.setRevoked(ca, serial, now, { since: revokedAt ?? now, reason: code });
+      }
     });
   }
 
   /** Makes a certificate on hold good again; on disk when this returns. Throws PkiError for any other. */
   release(serial: Bytes): void {
-    this.#store.transaction(() => {
+    this.#database.transaction(() => {
       const { ca, serial: text, revokedAt, reason } = this.#issued(serial);
       if (revokedAt === null || reason !== REVOCATION_REASONS.certificateHold)
         throw new PkiError(`certificate ${text} is not on hold; only certificateHold can be taken back`);
@@ -260,14 +235,14 @@ export class Pki {
     return this.#store.all();
   }
 
-  /** Status of a serial under one of the CAs, for OCSP. */
+  /** Status of a serial under one of the PKI's own CAs. */
   status(ca: string, serial: Bytes): IssuedStatus {
     return this.#store.status(ca, serial);
   }
 
   /** Changes with everything that OCSP responses and CRLs depend on, so that kept ones know when they are outdated. */
   get revision(): number {
-    return this.#store.revision;
+    return this.#database.revision;
   }
 
   /** The complete CRL of a CA, DER. */
@@ -277,15 +252,32 @@ export class Pki {
 
   /** Throws PkiError for a CA, shard or kind that there is not. */
   currentCrl(scope: CrlScope, kind: CrlKind): CurrentCrl {
-    const authority = this.#authority(scope.ca);
+    const authority = this.#authorities.own(scope.ca);
     const { crlShards } = this.#options;
     if (scope.shard !== undefined && (authority.parent === undefined || crlShards === 1 || scope.shard >= crlShards))
       throw new PkiError(`the CRL of ${scope.ca} has no shard ${scope.shard}`);
     return this.#crls.current(authority, scope, kind);
   }
 
+  /** Takes in somebody else's CA, to answer OCSP for it by its CRL; see `Authorities.import`. Throws PkiError. */
+  importCa(name: string, certificate: Certificate, crlSource: string | undefined, signer: KeyHolder | undefined): void {
+    if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(name) || name.endsWith("-ocsp"))
+      throw new PkiError(`"${name}" is no name for a CA: use small letters, digits and hyphens`);
+    const { basicConstraints, keyUsage } = certificate.extensions;
+    if (basicConstraints?.ca !== true) throw new PkiError(`${certificate.subject} is no CA`);
+    if (keyUsage?.cRLSign === false) throw new PkiError(`the key of ${certificate.subject} may not sign CRLs`);
+    this.#authorities.import(name, certificate, crlSource, signer);
+  }
+
+  /** Throws PkiError for a CA whose key is here. */
+  foreign(name: string): ForeignAuthority {
+    const authority = this.#authorities.get(name);
+    if (authority.kind === "foreign") return authority;
+    throw new PkiError(`${name} makes its own CRLs here`);
+  }
+
   close(): void {
-    this.#store.close();
+    this.#database.close();
   }
 
   [Symbol.dispose](): void {
@@ -297,123 +289,6 @@ export class Pki {
     if (row === undefined) throw new PkiError(`no certificate with serial ${serial.toString("hex")} was issued here`);
     if (another !== undefined) throw new PkiError(`${row.ca} and ${another.ca} both issued ${row.serial}`);
     return row;
-  }
-
-  /** The usual CA, or the last of a row of CAs as long as a path asks for; made when first needed. */
-  #issuingCa({ ca, owner }: (typeof PROFILE_PLANS)[Profile], extra: number): Authority {
-    if (extra === 0) return this.#authority(ca);
-    // Apart from the usual CA, below which no other may stand.
-    let name: string = CA_PLANS[ca].parent ?? ca;
-    for (let tier = 1; tier <= extra + 1; tier++) {
-      const parent = name;
-      name = `${ca}-tier-${tier}`;
-      const commonName = `${CA_PLANS[ca].commonName} tier ${tier}`;
-      if (!this.#hasAuthority(name))
-        this.#store.transaction(() => {
-          // RFC 5280 4.2.1.9 leaves the length open: how many CAs will stand below is not known yet.
-          if (!this.#hasAuthority(name)) this.#addAuthority(name, parent, owner, commonName, undefined);
-        });
-    }
-    return this.#authority(name);
-  }
-
-  /** Makes a CA with its OCSP signer and keeps both. */
-  #addAuthority(
-    name: string,
-    parentName: string | undefined,
-    owner: Owner,
-    commonName: string,
-    below: number | undefined,
-  ): void {
-    const parent = parentName === undefined ? undefined : this.#authority(parentName);
-    const scope = parent && this.#newScope(parent);
-    const organisation = this.#options[owner];
-    const made = certify(this.#environment, {
-      subject: [organisation, commonName],
-      issuer: parent,
-      keys: this.#options.keys,
-      life: parent === undefined ? ROOT_LIFE : CA_LIFE,
-      extensions: [...caExtensions(below), ...(scope === undefined ? [] : this.#revocationPointers(scope))],
-    });
-    const signer = certify(this.#environment, {
-      subject: [organisation, `OCSP signer of ${commonName}`],
-      issuer: made,
-      keys: this.#options.ocspKeys,
-      life: OCSP_SIGNER_LIFE,
-      extensions: ocspSignerExtensions(),
-    });
-    this.#folder.save(name, made);
-    this.#folder.save(`${name}-ocsp`, signer);
-    this.#store.addAuthority(name, parentName);
-    if (scope !== undefined) this.#store.add(scope.ca, scope.shard, made.certificate, this.#environment.clock.now());
-    this.#authorities.set(name, {
-      ...made,
-      name,
-      parent: parentName,
-      ocspSigner: { ca: name, issuer: made.certificate, certificate: signer.certificate, signer: signer.signer },
-    });
-  }
-
-  /** Another process may have made a CA since. */
-  #loadAuthorities(): void {
-    const { revision } = this.#store;
-    if (revision === this.#authoritiesAt) return;
-    for (const { name, parent } of this.#store.authorities()) {
-      if (this.#authorities.has(name)) continue;
-      const made = this.#folder.load(name);
-      const { certificate, signer } = this.#folder.load(`${name}-ocsp`);
-      this.#authorities.set(name, {
-        ...made,
-        name,
-        parent,
-        ocspSigner: { ca: name, issuer: made.certificate, certificate, signer },
-      });
-    }
-    this.#authoritiesAt = revision;
-  }
-
-  #hasAuthority(name: string): boolean {
-    this.#loadAuthorities();
-    return this.#authorities.has(name);
-  }
-
-  #authority(name: string): Authority {
-    this.#loadAuthorities();
-    const authority = this.#authorities.get(name);
-    if (authority === undefined)
-      throw new PkiError(`there is no CA "${name}"; there are ${[...this.#authorities.keys()].join(", ")}`);
-    return authority;
-  }
-
-  /** The CA and those above it, without the root. */
-  #pathOf(authority: Authority): Certificate[] {
-    const path: Certificate[] = [];
-    for (let at = authority; at.parent !== undefined; at = this.#authority(at.parent)) path.push(at.certificate);
-    return path;
-  }
-
-  /** Which of the issuer's CRLs a new certificate belongs to: any, as long as all have about as many. */
-  #newScope({ name, parent }: Authority): CrlScope {
-    const { crlShards } = this.#options;
-    const sharded = parent !== undefined && crlShards > 1;
-    return {
-      ca: name,
-      shard: sharded ? this.#environment.random.bytes(4).readUInt32BE() % crlShards : undefined,
-    };
-  }
-
-  /** TS 33.320 7.2.5.2.1-3 and -4, 8.3.3.1-4: pointers only where a server is configured. */
-  #revocationPointers(scope: CrlScope): NewExtension[] {
-    const { ocspUrl, crlUrl } = this.#options;
-    return [
-      ...(crlUrl === undefined ? [] : [crlDistributionPoint(`${crlUrl}/${crlPath(scope, "complete")}`)]),
-      ...(ocspUrl === undefined ? [] : [authorityInfoAccess({ ocsp: ocspUrl })]),
-    ];
-  }
-
-  #publisher(): CrlPublisher {
-    const { crlUrl, deltaCrls } = this.#options;
-    return new CrlPublisher(this.#store, this.#environment.clock, { crlUrl, deltas: deltaCrls });
   }
 }
 
@@ -427,11 +302,6 @@ function refuse(message: string): never {
 }
 
 const DATABASE = "pki.sqlite";
-const DAY = 24 * 3600_000;
-const YEAR = 365 * DAY;
-const ROOT_LIFE = 20 * YEAR;
-const CA_LIFE = 10 * YEAR;
-const ENTITY_LIFE = 2 * YEAR;
-const OCSP_SIGNER_LIFE = YEAR;
+const ENTITY_LIFE: Milliseconds = 2 * 365 * 24 * 3600_000;
 /** Characters (RFC 5280 A.1, ub-common-name). */
 const MAX_COMMON_NAME = 64;

@@ -40,20 +40,28 @@ export class CaFolder {
     writeWholeFile(this.certificateFile(name), toPem("CERTIFICATE", certificate.der), 0o644);
   }
 
+  /** Throws PkiError for a file that is missing or damaged. */
+  loadCertificate(name: string): Certificate {
+    return readCertificateFile(this.certificateFile(name));
+  }
+
   /** Throws PkiError for files that are missing, damaged, or do not belong together. */
   load(name: string): KeyHolder {
-    const certificate = readCertificateFile(this.certificateFile(name));
-    const key = readKeyFile(this.#keyFile(name));
-    if (!createPublicKey(key).equals(certificate.publicKey ?? key))
-      throw new PkiError(
-        `${this.#keyFile(name)} is not the key of ${this.certificateFile(name)}: restore both together`,
-      );
-    return { certificate, key, signer: signerOf(key) };
+    return readKeyHolder(this.certificateFile(name), this.#keyFile(name));
   }
 
   #keyFile(name: string): string {
     return join(this.#path, `${name}.key.pem`);
   }
+}
+
+/** A certificate and its key; throws PkiError for files that are missing, damaged, or do not belong together. */
+export function readKeyHolder(certificateFile: string, keyFile: string): KeyHolder {
+  const certificate = readCertificateFile(certificateFile);
+  const key = readKeyFile(keyFile);
+  if (!createPublicKey(key).equals(certificate.publicKey ?? key))
+    throw new PkiError(`${keyFile} is not the key of ${certificateFile}: give the two that belong together`);
+  return { certificate, key, signer: signerOf(key) };
 }
 
 /** The first certificate of a PEM file; throws PkiError. */
@@ -69,7 +77,7 @@ export function readCertificateFile(path: string): Certificate {
 }
 
 /** An unencrypted private key in PEM; throws PkiError. */
-export function readKeyFile(path: string): KeyObject {
+function readKeyFile(path: string): KeyObject {
   const text = read(path);
   try {
     return createPrivateKey(text);

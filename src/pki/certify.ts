@@ -1,5 +1,5 @@
 /** Making a key and a certificate for it, as every certificate of a PKI is made (TS 33.310 6.1.1). */
-import { generateKeyPairSync, type KeyObject } from "node:crypto";
+import { createPublicKey, generateKeyPairSync, type KeyObject } from "node:crypto";
 import type { Bytes } from "../bytes/bytes.ts";
 import type { Clock, Milliseconds, Random } from "../sim/environment.ts";
 import {
@@ -39,15 +39,16 @@ export interface NewSubject {
 
 /** A new key, certified; nothing is kept. Throws PkiError for a validity that cannot be. */
 export function certify({ clock, random }: PkiEnvironment, made: NewSubject): KeyHolder {
-  return certifyKey({ clock, random }, made, generateKeys(made.keys));
+  return certifyKey({ clock, random }, made, generateKey(made.keys));
 }
 
-/** As `certify`, for a key that there is already. */
+/** As `certify`, for a private key that there is already. */
 export function certifyKey(
   { clock, random }: PkiEnvironment,
   made: Omit<NewSubject, "keys">,
-  { publicKey, privateKey }: { publicKey: KeyObject; privateKey: KeyObject },
+  privateKey: KeyObject,
 ): KeyHolder {
+  const publicKey = createPublicKey(privateKey);
   const now = clock.now();
   const issuer = made.issuer?.certificate;
   const latest = issuer?.notAfter ?? Number.POSITIVE_INFINITY;
@@ -88,10 +89,12 @@ function newSerial(random: Random): Bytes {
   return serial;
 }
 
-function generateKeys(kind: KeyKind): { publicKey: KeyObject; privateKey: KeyObject } {
-  if (kind === "rsa-2048" || kind === "rsa-3072")
-    return generateKeyPairSync("rsa", { modulusLength: kind === "rsa-2048" ? 2048 : 3072, publicExponent: 65537 });
-  return generateKeyPairSync("ec", { namedCurve: kind === "p-256" ? "P-256" : "P-384" });
+function generateKey(kind: KeyKind): KeyObject {
+  if (kind === "rsa-2048" || kind === "rsa-3072") {
+    const modulusLength = kind === "rsa-2048" ? 2048 : 3072;
+    return generateKeyPairSync("rsa", { modulusLength, publicExponent: 65537 }).privateKey;
+  }
+  return generateKeyPairSync("ec", { namedCurve: kind === "p-256" ? "P-256" : "P-384" }).privateKey;
 }
 
 function dateText(at: Milliseconds): string {

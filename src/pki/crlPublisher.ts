@@ -15,8 +15,9 @@ import {
 } from "../x509/build.ts";
 import type { RevokedEntry } from "../x509/crlEntries.ts";
 import type { KeyHolder } from "./caFolder.ts";
+import { CrlArchive, type CrlKind, type CrlScope, type StoredCrl } from "./crlArchive.ts";
+import type { PkiDatabase } from "./database.ts";
 import { PkiError } from "./error.ts";
-import type { CrlKind, CrlScope, PkiStore, StoredCrl } from "./store.ts";
 
 /** How CRLs are cut and where they are. */
 export interface CrlPlan {
@@ -32,14 +33,16 @@ export interface CurrentCrl extends StoredCrl {
 }
 
 export class CrlPublisher {
-  readonly #store: PkiStore;
+  readonly #database: PkiDatabase;
+  readonly #archive: CrlArchive;
   readonly #clock: Clock;
   readonly #plan: CrlPlan;
   /** What was current at a revision. */
   readonly #current = new Map<string, CurrentCrl & { at: number }>();
 
-  constructor(store: PkiStore, clock: Clock, plan: CrlPlan) {
-    this.#store = store;
+  constructor(database: PkiDatabase, clock: Clock, plan: CrlPlan) {
+    this.#database = database;
+    this.#archive = new CrlArchive(database);
     this.#clock = clock;
     this.#plan = plan;
   }
@@ -49,13 +52,13 @@ export class CrlPublisher {
     if (kind === "delta" && !this.#plan.deltas) throw new PkiError("this PKI publishes no delta CRLs");
     const key = crlPath(scope, kind);
     const now = this.#clock.now();
-    const { revision } = this.#store;
+    const { revision } = this.#database;
     const known = this.#current.get(key);
     if (known?.at === revision && isFresh(known, now)) return known;
     // Looked for again within the transaction: another process may have made it meanwhile.
     const current =
       this.#stored(scope, kind, now) ??
-      this.#store.transaction(
+      this.#database.transaction(
         () => this.#stored(scope, kind, now) ?? this.#withRefresh(this.#publish(issuer, scope, kind, now), kind),
       );
     this.#current.set(key, { ...current, at: revision });
@@ -64,21 +67,21 @@ export class CrlPublisher {
 
   /** The CRL that another call or process made, if it will still do. */
   #stored(scope: CrlScope, kind: CrlKind, now: Milliseconds): CurrentCrl | undefined {
-    const [last] = this.#store.crls(scope, kind);
+    const [last] = this.#archive.crls(scope, kind);
     if (last === undefined) return undefined;
     const current = this.#withRefresh(last, kind);
     if (!isFresh(current, now)) return undefined;
     const toldByDelta = kind === "complete" && this.#plan.deltas;
-    if (toldByDelta || last.revision >= this.#store.lastChange(scope)) return current;
+    if (toldByDelta || last.revision >= this.#archive.lastChange(scope)) return current;
     // Making a long list takes a while, so that it is not done again for each of many revocations.
     const paced = { ...last, refreshAt: last.madeAt + Math.max(0, last.entries - FEW_ENTRIES) * PACE };
     return isFresh(paced, now) ? paced : undefined;
   }
 
   #publish(issuer: KeyHolder, scope: CrlScope, kind: CrlKind, now: Milliseconds): StoredCrl {
-    const number = this.#store.nextCrlNumber(scope);
+    const number = this.#archive.nextCrlNumber(scope);
     if (!this.#plan.deltas) return this.#complete(issuer, scope, number, now);
-    const known = kind === "complete" ? undefined : this.#store.crls(scope, "complete")[0];
+    const known = kind === "complete" ? undefined : this.#archive.crls(scope, "complete")[0];
     // RFC 5280 5.2.4: a complete CRL and a delta CRL made at the same time have the same number and tell the same.
     const fresh = known !== undefined && isFresh(this.#withRefresh(known, "complete"), now);
     const complete = fresh ? known : this.#complete(issuer, scope, number, now);
@@ -87,17 +90,17 @@ export class CrlPublisher {
   }
 
   #complete(issuer: KeyHolder, scope: CrlScope, number: number, now: Milliseconds): StoredCrl {
-    const [last] = this.#store.crls(scope, "complete");
+    const [last] = this.#archive.crls(scope, "complete");
     const freshest = this.#plan.deltas && this.#plan.crlUrl !== undefined;
     const extensions = freshest ? [freshestCrl(`${this.#plan.crlUrl}/${crlPath(scope, "delta")}`)] : [];
-    return this.#sign(issuer, scope, "complete", number, now, this.#store.revoked(scope, last), extensions);
+    return this.#sign(issuer, scope, "complete", number, now, this.#archive.revoked(scope, last), extensions);
   }
 
   #delta(issuer: KeyHolder, scope: CrlScope, number: number, now: Milliseconds): StoredCrl {
     // From the complete CRL before the newest while that is good still, so that who holds either can use the delta.
-    const [newest, before] = this.#store.crls(scope, "complete");
+    const [newest, before] = this.#archive.crls(scope, "complete");
     const base = before !== undefined && now < before.nextUpdate ? before : newest!;
-    const entries = this.#store.changedSince(scope, base.revision);
+    const entries = this.#archive.changedSince(scope, base.revision);
     return this.#sign(issuer, scope, "delta", number, now, entries, [deltaCrlIndicator(base.number)]);
   }
 
@@ -125,8 +128,8 @@ export class CrlPublisher {
           : [issuingDistributionPoint(`${this.#plan.crlUrl}/${crlPath(scope, "complete")}`), ...extensions],
       signer,
     });
-    const crl = { number, madeAt, nextUpdate, revision: this.#store.revision, entries: entries.length, der };
-    this.#store.addCrl(scope, kind, crl);
+    const crl = { number, madeAt, nextUpdate, revision: this.#database.revision, entries: entries.length, der };
+    this.#archive.addCrl(scope, kind, crl);
     return crl;
   }
 

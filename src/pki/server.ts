@@ -7,29 +7,31 @@ import { type Cacheable, sendCacheable } from "../http/cacheable.ts";
 import type { Clock } from "../sim/environment.ts";
 import type { Pki } from "./authority.ts";
 import { PkiError } from "./error.ts";
+import { type ForeignCrlSource, nextUpdateOf } from "./foreignCrls.ts";
 import { OcspResponder } from "./ocspResponder.ts";
 
 export type PkiServer = BoundedServer;
 
-/** Serves until closed: POST and GET of OCSP, /crl/<ca>.crl and /ca/<ca>.crt. */
-export function servePki(pki: Pki, listen: Listen, clock: Clock): Promise<PkiServer> {
-  const responder = new OcspResponder(pki, clock);
-  return listenBounded(listen, (request, response) => handle(request, response, { pki, responder, clock }));
+/** Serves until closed: POST and GET of OCSP, /crl/<ca>.crl and /ca/<ca>.crt; of foreign CAs by their CRLs. */
+export function servePki(pki: Pki, listen: Listen, clock: Clock, foreign?: ForeignCrlSource): Promise<PkiServer> {
+  const responder = new OcspResponder(pki, clock, undefined, foreign);
+  return listenBounded(listen, (request, response) => handle(request, response, { pki, responder, clock, foreign }));
 }
 
 interface Serving {
   pki: Pki;
   responder: OcspResponder;
   clock: Clock;
+  foreign: ForeignCrlSource | undefined;
 }
 
 function handle(request: IncomingMessage, response: ServerResponse, serving: Serving): void | Promise<void> {
-  const { pki, clock } = serving;
+  const { clock } = serving;
   if (request.method === "POST") return answerPost(request, response, serving);
   if (request.method !== "GET" && request.method !== "HEAD")
     return say(response, 405, "use GET, HEAD or POST", { allow: "GET, HEAD, POST" });
   const path = (request.url ?? "/").split("?")[0]!;
-  const cacheable = crlAt(path, pki) ?? caCertificateAt(path, serving);
+  const cacheable = crlAt(path, serving) ?? caCertificateAt(path, serving);
   if (cacheable !== undefined) return sendCacheable(request, response, cacheable, clock.now());
   const asked = ocspRequestInPath(path);
   if (asked === undefined)
@@ -37,14 +39,21 @@ function handle(request: IncomingMessage, response: ServerResponse, serving: Ser
   answerOcsp(request, response, asked, serving);
 }
 
-/** /crl/<ca>.crl, /crl/<ca>/<shard>.crl, and .delta.crl of both. */
-function crlAt(path: string, pki: Pki): Cacheable | undefined {
+/** /crl/<ca>.crl, /crl/<ca>/<shard>.crl, and .delta.crl of both; a foreign CA's as it came. */
+function crlAt(path: string, { pki, foreign }: Serving): Cacheable | undefined {
   const [, ca, shard, delta] = /^\/crl\/([a-z0-9-]+)(?:\/(\d{1,4}))?(\.delta)?\.crl$/.exec(path) ?? [];
   if (ca === undefined) return undefined;
+  const type = "application/pkix-crl";
   try {
+    const authority = pki.authority(ca);
+    if (authority.kind === "foreign") {
+      const crl = shard === undefined && delta === undefined ? foreign?.crlOf(authority)?.crl : undefined;
+      if (crl === undefined) return undefined;
+      return { body: crl.der, type, etag: etagOf(crl.der), lastModified: crl.thisUpdate, expires: nextUpdateOf(crl) };
+    }
     const scope = { ca, shard: shard === undefined ? undefined : Number(shard) };
     const { der, madeAt, refreshAt } = pki.currentCrl(scope, delta === undefined ? "complete" : "delta");
-    return { body: der, type: "application/pkix-crl", etag: etagOf(der), lastModified: madeAt, expires: refreshAt };
+    return { body: der, type, etag: etagOf(der), lastModified: madeAt, expires: refreshAt };
   } catch (error) {
     if (error instanceof PkiError) return undefined;
     throw error;
@@ -69,8 +78,8 @@ function answerOcsp(request: IncomingMessage, response: ServerResponse, asked: B
   const answer = serving.responder.answer(asked);
   const type = "application/ocsp-response";
   if (answer.kind === "preProduced") {
-    const { der, etag, thisUpdate, nextUpdate } = answer;
-    const cacheable = { body: der, type, etag, lastModified: thisUpdate, expires: nextUpdate };
+    const { der, etag, producedAt, nextUpdate } = answer;
+    const cacheable = { body: der, type, etag, lastModified: producedAt, expires: nextUpdate };
     return sendCacheable(request, response, cacheable, serving.clock.now());
   }
   // RFC 5019 6.2: no-store is for what is no answer.

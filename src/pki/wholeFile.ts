@@ -6,9 +6,10 @@
  */
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
+import type { Bytes } from "../bytes/bytes.ts";
 
 /** Puts a file in its place; `mode` as for `open`, 0600 for whatever holds a private key. */
-export function writeWholeFile(path: string, content: string, mode: number): void {
+export function writeWholeFile(path: string, content: string | Bytes, mode: number): void {
   const partial = `${path}.${process.pid}.partial`;
   rmSync(partial, { force: true });
   try {

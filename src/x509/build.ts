@@ -215,6 +215,13 @@ export const authorityInfoAccess = (access: { ocsp?: string; caIssuers?: string 
 /** A delegated responder whose own status is not asked for (RFC 6960 4.2.2.2.1). */
 export const ocspNoCheck = (): NewExtension => ({ oid: Oid.ocspNoCheck, critical: false, value: element(Tag.NULL) });
 
+/** In a response: certificates that are not revoked may be called so, such as those never issued (RFC 6960 4.4.8). */
+export const ocspExtendedRevoke = (): NewExtension => ({
+  oid: Oid.ocspExtendedRevoke,
+  critical: false,
+  value: element(Tag.NULL),
+});
+
 const KEY_USAGE_ORDER: readonly KeyUsageBit[] = [
   "digitalSignature",
   "nonRepudiation",

@@ -14,7 +14,7 @@ import {
   oid,
   sequence,
 } from "../der/writer.ts";
-import { extension } from "./build.ts";
+import { extension, type NewExtension } from "./build.ts";
 import { type Certificate, parseCertificate } from "./certificate.ts";
 import { type Extension, readExtensions } from "./extensions.ts";
 import { type Name, readName } from "./name.ts";
@@ -151,6 +151,8 @@ export interface NewOcspResponse {
   producedAt: number;
   responses: readonly SingleResponse[];
   nonce: Bytes | undefined;
+  /** Response extensions besides the nonce. */
+  extensions?: readonly NewExtension[];
   /** DER of the delegated signer's certificate; none where the CA itself signs. */
   certificates: readonly Bytes[];
   signer: Signer;
@@ -162,11 +164,15 @@ export function buildOcspResponse(made: NewOcspResponse): Bytes {
     "byName" in made.responderId
       ? explicit(1, made.responderId.byName.der)
       : explicit(2, octetString(made.responderId.byKey));
+  const extensions = [
+    ...(made.nonce === undefined ? [] : [nonceExtension(made.nonce)]),
+    ...(made.extensions ?? []).map(extension),
+  ];
   const tbs = sequence(
     responderId,
     generalizedTime(made.producedAt),
     sequence(...made.responses.map(encodeSingle)),
-    ...(made.nonce === undefined ? [] : [explicit(1, sequence(nonceExtension(made.nonce)))]),
+    ...(extensions.length === 0 ? [] : [explicit(1, sequence(...extensions))]),
   );
   const certificates = made.certificates.length === 0 ? [] : [explicit(0, sequence(...made.certificates))];
   const basic = sequence(tbs, made.signer.algorithm, bitString(made.signer.sign(tbs)), ...certificates);

@@ -4,11 +4,13 @@ import { test } from "node:test";
 import { Pki } from "../../src/pki/authority.ts";
 import { KEY_KINDS } from "../../src/pki/certify.ts";
 import { PkiError } from "../../src/pki/error.ts";
+import { OcspResponder } from "../../src/pki/ocspResponder.ts";
 import { CA_NAMES, PROFILES } from "../../src/pki/profiles.ts";
 import { systemEnvironment } from "../../src/sim/system.ts";
 import { type Purpose, validatePath } from "../../src/trust/path.ts";
 import type { Certificate } from "../../src/x509/certificate.ts";
 import { parseCrl } from "../../src/x509/crl.ts";
+import { buildOcspError, buildOcspRequest, certIdOf, parseOcspResponse, ResponseStatus } from "../../src/x509/ocsp.ts";
 import { Oid } from "../../src/x509/oids.ts";
 import { makePki, StandingClock } from "./folder.ts";
 
@@ -162,6 +164,34 @@ test("a CRL keeps its number until something of its CA changes or it grows old, 
   assert.deepEqual([number(again), number()], [3, 3]);
   clock.at -= 2 * HOUR;
   assert.equal(number(), 4, "a clock put back makes no CRL from the future");
+});
+
+test("an OCSP signer that ends soon is certified anew with the key it has, for all who answer", (t) => {
+  const clock = new StandingClock();
+  const pki = makePki(t, {}, clock);
+  const maker = makePki(t, { manufacturer: "Maker" }, clock);
+  pki.importCa("maker", maker.ca("device-ca"), undefined, undefined);
+  const responder = new OcspResponder(pki, clock);
+  const { certificate } = pki.issue({ profile: "segw", dns: ["a.example"] });
+  const request = buildOcspRequest([certIdOf(certificate, pki.ca("segw-ca"))], undefined);
+  const signerOf = (der: Buffer) => parseOcspResponse(der).basic?.certificates[0];
+  const first = signerOf(responder.answer(request).der)!;
+  clock.at += 59 * 24 * HOUR;
+  pki.renewOcspSigners();
+  assert.equal(signerOf(responder.answer(request).der)!.notAfter, first.notAfter, "a month is left");
+  clock.at += 2 * 24 * HOUR;
+  pki.renewOcspSigners();
+  clock.at += 12 * HOUR;
+  const renewed = signerOf(responder.answer(request).der)!;
+  assert.ok(renewed.notAfter > clock.at + 89 * 24 * HOUR);
+  assert.ok(renewed.spki.equals(first.spki) && renewed.subject.equals(first.subject));
+  const again = Pki.open(pki.directory, { ...systemEnvironment, clock });
+  t.after(() => again.close());
+  for (const signer of again.ocspSigners())
+    assert.ok(signer.certificate.notAfter > clock.at + 89 * 24 * HOUR, signer.ca);
+  // A signer whose end has come signs nothing.
+  clock.at += 91 * 24 * HOUR;
+  assert.deepEqual(responder.answer(request).der, buildOcspError(ResponseStatus.tryLater));
 });
 
 test("a revocation is refused for what was not issued and for what is revoked already", (t) => {

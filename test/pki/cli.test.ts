@@ -159,6 +159,68 @@ test("wrong use ends with status 2 and says what to write; what cannot be done e
   assert.equal(run("list", pki).stdout.trimEnd().split("\n").length, 4, "nor certificates");
 });
 
+test("an operator answers for a manufacturer's devices by its CRL and a list of those allowed", async (t) => {
+  const folder = temporaryFolder(t);
+  const [maker, front] = [join(folder, "maker"), join(folder, "front")];
+  const done = async (...args: string[]) => {
+    const { status, printed, complaint } = await runHere(args);
+    assert.equal(status, 0, complaint);
+    return printed.join("\n");
+  };
+  await done("init", maker, "--manufacturer", "Maker", "--crl-url", "http://crl.example", "--delta-crls");
+  await done("init", front, "--manufacturer", "Own devices");
+  const device = join(folder, "ap-1");
+  const [line] = (await done("issue", maker, "--profile", "henb", "--name", "ap-1.example", "--out", device)).split(
+    "\n",
+  );
+  const serial = line!.replace("serial ", "");
+  assert.match(await done("revoke", maker, "--serial", serial, "--reason", "certificateHold"), /certificateHold/);
+  assert.equal(await done("release", maker, "--serial", serial), `released ${serial}`);
+  assert.match((await runHere(["release", maker, "--serial", serial])).complaint, /not on hold/);
+  const crl = join(folder, "maker.crl");
+  await done("crl", maker, "--ca", "device-ca", "--delta", "--out", crl);
+  const certificate = join(maker, "ca", "device-ca.crt.pem");
+  const imported = await done("import-ca", front, "--name", "maker", "--cert", certificate);
+  assert.match(imported, /^maker +O=Maker, CN=H\(e\)NB CA/);
+  assert.match(imported, /must trust: .*maker-ocsp\.crt\.pem\nbring its CRL with: femtogate pki import-crl /);
+  const bring = ["import-crl", front, "--ca", "maker", "--file", crl];
+  assert.match((await runHere(bring)).complaint, /delta CRL; the complete one is needed/);
+  await done("crl", maker, "--ca", "device-ca", "--out", crl);
+  assert.match(await done(...bring), /^CRL \d+ of 0 entries, good until 20/);
+
+  const list = join(folder, "devices");
+  writeFileSync(list, `# delivered in May\nap-2.example\nserial 4F:01 # a spare\n\n`);
+  const allow = ["allow", front, "--ca", "maker"];
+  assert.match(
+    await done(...allow, "--list", list, "--cert", `${device}.crt.pem`),
+    /^3 allowed under maker\n.*pki combine/,
+  );
+  assert.equal(await done("combine", front, "--ca", "maker"), "maker: good means not revoked and allowed");
+  assert.equal(await done(...allow, "--name", "AP-3.example"), "1 allowed under maker");
+  await done("disallow", front, "--ca", "maker", "--serial", "4f01");
+  const allowed = await done("allowed", front, "--ca", "maker");
+  assert.deepEqual(allowed.split("\n"), ["ap-2.example", "ap-3.example", `serial ${serial}`]);
+  assert.equal(await done("combine", front, "--ca", "maker", "--off"), "maker: good means not revoked");
+
+  const refusals: [args: string[], status: number, complaint: RegExp][] = [
+    [["import-ca", front, "--cert", certificate], 2, /--name is missing/],
+    [["import-ca", front, "--name", "x", "--cert", certificate, "--signer-key", "k"], 2, /belong together/],
+    [["import-ca", front, "--name", "x", "--cert", certificate, "--crl", "gopher://x/"], 2, /--crl takes a URL/],
+    [["import-ca", front, "--name", "x", "--cert", certificate], 1, /is here already, as "maker"/],
+    [["import-crl", front, "--ca", "segw-ca", "--file", crl], 1, /makes its own CRLs/],
+    [["crl", front, "--ca", "maker"], 1, /issues no certificates and CRLs here/],
+    [["crl", maker, "--ca", "device-ca", "--shard", "1"], 1, /has no shard 1/],
+    [["allow", front, "--ca", "maker"], 2, /name devices with/],
+    [["allow", front, "--ca", "none", "--name", "a.example"], 1, /there is no CA "none"/],
+    [["init", join(folder, "x"), "--delta-crls"], 1, /crlUrl: is needed/],
+  ];
+  for (const [args, status, complaint] of refusals) {
+    const result = await runHere(args);
+    assert.equal(result.status, status, args.join(" "));
+    assert.match(result.complaint, complaint, args.join(" "));
+  }
+});
+
 test("a key that is there is not written over, and a key file's mode does not depend on what was there", (t) => {
   const folder = temporaryFolder(t);
   const pki = join(folder, "pki");

@@ -4,7 +4,7 @@ import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { DerReader } from "../../src/der/reader.ts";
 import type { Pki } from "../../src/pki/authority.ts";
-import type { CrlKind, CrlScope } from "../../src/pki/store.ts";
+import type { CrlKind, CrlScope } from "../../src/pki/crlArchive.ts";
 import { type Crl, parseCrl } from "../../src/x509/crl.ts";
 import { Oid } from "../../src/x509/oids.ts";
 import { makePki, StandingClock, serve } from "./folder.ts";
@@ -218,9 +218,9 @@ function addEntries(pki: Pki, count: number): void {
   using database = new DatabaseSync(join(pki.directory, "pki.sqlite"));
   database
     .prepare(
-      `INSERT INTO certificate (ca, serial, subject, notAfter, issuedAt, der, revokedAt, reason, changed, changedAt)
+      `INSERT INTO certificate (ca, serial, identity, subject, notAfter, issuedAt, der, revokedAt, reason, changed, changedAt)
        WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
-       SELECT 'segw-ca', printf('%08x', i), '', 9e15, 0, x'00', 1, 1, 1, 1 FROM n`,
+       SELECT 'segw-ca', printf('%08x', i), '', '', 9e15, 0, x'00', 1, 1, 1, 1 FROM n`,
     )
     .run(count);
 }

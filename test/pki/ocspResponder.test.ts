@@ -59,26 +59,26 @@ test("a nonce comes back in an answer made for it; without one the answer is kep
   const second = responder.answer(buildOcspRequest([id], undefined));
   assert.ok(first.kind === "preProduced" && second.kind === "preProduced");
   assert.ok(first.der.equals(second.der));
-  assert.deepEqual([first.thisUpdate, first.nextUpdate], [clock.at - HOUR, clock.at + 11 * HOUR]);
+  assert.deepEqual([first.producedAt, first.nextUpdate], [clock.at - HOUR, clock.at + 11 * HOUR]);
   const single = parseOcspResponse(first.der).basic!.responses[0]!;
-  assert.deepEqual([single.thisUpdate, single.nextUpdate], [first.thisUpdate, first.nextUpdate]);
+  assert.deepEqual([single.thisUpdate, single.nextUpdate], [first.producedAt, first.nextUpdate]);
 });
 
 test("a kept answer is made anew after half its life, or when the clock was put back before it", (t) => {
   const { pki, clock, responder, device } = made(t);
   const request = buildOcspRequest([certIdOf(device, pki.ca("device-ca"))], undefined);
-  const thisUpdate = () => {
+  const producedAt = () => {
     const answer = responder.answer(request);
-    return answer.kind === "preProduced" ? answer.thisUpdate - start : assert.fail(answer.kind);
+    return answer.kind === "preProduced" ? answer.producedAt - start : assert.fail(answer.kind);
   };
   const start = clock.at;
-  assert.equal(thisUpdate(), 0);
+  assert.equal(producedAt(), 0);
   clock.at = start + 6 * HOUR - 1;
-  assert.equal(thisUpdate(), 0);
+  assert.equal(producedAt(), 0);
   clock.at = start + 6 * HOUR;
-  assert.equal(thisUpdate(), 6 * HOUR);
+  assert.equal(producedAt(), 6 * HOUR);
   clock.at = start + HOUR;
-  assert.equal(thisUpdate(), HOUR);
+  assert.equal(producedAt(), HOUR);
 });
 
 test("a revocation shows in the very next answer, and leaves other kept answers as they are", (t) => {

@@ -5,6 +5,7 @@ import { OcspResponder } from "../../src/pki/ocspResponder.ts";
 import { OwnStatus, type OwnStatusOptions } from "../../src/segw/ownStatus.ts";
 import { buildOcspError, parseOcspRequest, parseOcspResponse } from "../../src/x509/ocsp.ts";
 import { Credentials, RESPONDER, START } from "../e2e/credentials.ts";
+import { makePki } from "../pki/folder.ts";
 
 const credentials = new Credentials();
 after(() => credentials[Symbol.dispose]());
@@ -130,16 +131,18 @@ test("bad news is passed on to the devices as it is, and told", async () => {
   ]);
 });
 
-test("a certificate whose issuer is not at hand, or that names no responder, is told at start and left out", async () => {
+test("a certificate whose issuer is not at hand, or that names no responder, is told at start and left out", async (t) => {
   const rootless = own({ roots: [] });
   assert.deepEqual(rootless.problems, [
     'the issuer of our certificate "O=Operator, CN=SeGW CA" is not at hand: add it to credentials.roots',
   ]);
   assert.equal((await rootless.status.responses()).length, 1);
-  const longer = credentials.issueGateway({ extraCas: 1 });
-  const nameless = own({ chain: longer.chain });
+  const silent = makePki(t);
+  const issued = silent.issue({ profile: "segw", dns: ["segw.operator.example"] });
+  const nameless = own({ chain: issued.chain, roots: [silent.ca("operator-root")] });
   assert.deepEqual(nameless.problems, [
-    'no OCSP responder for our certificate "O=Operator, CN=Issuing CA 1": set ownStatus.url',
+    'no OCSP responder for our certificate "O=Operator, CN=segw.operator.example": set ownStatus.url',
+    'no OCSP responder for our certificate "O=Operator, CN=SeGW CA": set ownStatus.url',
   ]);
 });
 

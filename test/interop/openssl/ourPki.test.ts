@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import type { Pki, PkiOptions } from "../../../src/pki/authority.ts";
+import type { Pki } from "../../../src/pki/authority.ts";
 import { KEY_KINDS, type KeyKind } from "../../../src/pki/certify.ts";
+import type { CrlKind } from "../../../src/pki/crlArchive.ts";
+import type { PkiOptions } from "../../../src/pki/options.ts";
 import { CA_NAMES, PROFILES } from "../../../src/pki/profiles.ts";
-import type { CrlKind } from "../../../src/pki/store.ts";
 import { toPem } from "../../../src/x509/pem.ts";
 import { makePki, serve } from "../../pki/folder.ts";
 import { OpenSsl } from "./openssl.ts";

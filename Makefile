@@ -23,6 +23,7 @@ lab: $(INSTALLED)
 
 test: $(INSTALLED)
 	@scripts/debian-packages test
+	@scripts/pkits-data >/dev/null
 	@$(MAKE) --no-print-directory check
 	@scripts/run-tests $(ARGS)
 

@@ -141,5 +141,10 @@ function isEntryPoint(path: string): boolean {
   return ENTRY_POINTS.some((entry) => entry.test(path));
 }
 
-/** What starts by itself or is loaded by Node, and so may be imported by nobody, nor its exports. */
-const ENTRY_POINTS = [/^src\/cli\/main\.ts$/, /\.test\.ts$/, /^bench\/main\.ts$/, /^scripts\/[^/]+\.ts$/] as const;
+/** What starts by itself, is loaded by Node, or is what others import (package.json: exports), and so may be imported by nobody, nor its exports. */
+const ENTRY_POINTS = [
+  /^src\/(cli\/main|trust\/index)\.ts$/,
+  /\.test\.ts$/,
+  /^bench\/main\.ts$/,
+  /^scripts\/[^/]+\.ts$/,
+] as const;

@@ -64,7 +64,7 @@ export function describePathRefusal(refusal: PathRefusal): string {
     case "AnyPolicyMapped":
       return `"${refusal.subject}" maps anyPolicy, which RFC 5280 6.1.4 forbids`;
     case "NoAcceptablePolicy":
-      return `an explicit policy is required, and none of ${refusal.acceptable.join(", ")} holds from the root down to "${refusal.subject}"`;
+      return `a policy is required, and ${policiesText(refusal.acceptable)} holds from the root down to "${refusal.subject}"`;
     case "NameMismatch":
       return `"${refusal.subject}" is for ${refusal.certified.join(", ") || "nobody"}, not for ${refusal.expected} (TS 33.320 7.2.2)`;
     case "Revoked":
@@ -74,8 +74,13 @@ export function describePathRefusal(refusal: PathRefusal): string {
   }
 }
 
-function crlText({ number, issuer }: CrlEvidence): string {
-  return `CRL ${number ?? "without number"} of "${issuer}"`;
+function policiesText(acceptable: readonly string[]): string {
+  return acceptable.length === 0 ? "none" : `none of ${acceptable.join(", ")}`;
+}
+
+function crlText({ number, issuer, delta }: CrlEvidence): string {
+  const changed = delta === undefined ? "" : ` with delta CRL ${delta.number ?? "without number"}`;
+  return `CRL ${number ?? "without number"}${changed} of "${issuer}"`;
 }
 
 function iso(time: Milliseconds): string {

@@ -1,5 +1,6 @@
 /** Which of several candidate paths is found, and what looking for one may cost. */
 import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
 import { test } from "node:test";
 import { type PathRefusal, type PathRequest, validatePath } from "../../src/trust/path.ts";
 import { SignatureCache } from "../../src/trust/signatureCache.ts";
@@ -179,6 +180,21 @@ test("a curve that is spelled out is refused even where weak algorithms are allo
   der[at] = 0x05;
   const verdict = validate({ certificate: parseCertificate(der) }, [ca], { allowWeakAlgorithms: true });
   assert.ok(!verdict.valid && verdict.refusal.reason === "WeakAlgorithm");
+});
+
+test("RSA keys below 1024 bits are refused even where weak algorithms are allowed", () => {
+  const algorithmOf = (modulusLength: number) => {
+    const end = make({
+      name: "leaf",
+      issuer: ca,
+      extensions: LEAF_EXTENSIONS,
+      keys: generateKeyPairSync("rsa", { modulusLength }),
+    });
+    const verdict = validate(end, [ca], { allowWeakAlgorithms: true });
+    return verdict.valid || verdict.refusal.reason !== "WeakAlgorithm" ? undefined : verdict.refusal.algorithm;
+  };
+  assert.equal(algorithmOf(1016), "an RSA key of 1016 bits");
+  assert.equal(algorithmOf(1024), undefined);
 });
 
 class Counting extends SignatureCache {

@@ -3,14 +3,12 @@
  * 4.1.6) are among them: node:crypto verifies DSA, under allowWeakAlgorithms.
  */
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { DerError } from "../../src/der/reader.ts";
 import { describePathRefusal, validatePath } from "../../src/trust/path.ts";
-import { parseCertificate } from "../../src/x509/certificate.ts";
-import { parseCrl } from "../../src/x509/crl.ts";
+import { pkitsCertificate, pkitsCrl } from "./pkitsFiles.ts";
 
 interface PkitsCase {
   id: string;
@@ -40,9 +38,6 @@ interface PkitsTable {
 }
 
 const table: PkitsTable = JSON.parse(readFileSync(join(import.meta.dirname, "../vectors/pkits-cases.json"), "utf8"));
-const folder = unpackedData();
-const certificate = (file: string) => parseCertificate(readFileSync(join(folder, "certs", file)));
-const crl = (file: string) => parseCrl(readFileSync(join(folder, "crls", file)));
 
 test("the table has all 249 cases", () => assert.equal(new Set(table.cases.map(({ id }) => id)).size, 249));
 
@@ -58,9 +53,9 @@ for (const [group, cases] of Map.groupBy(table.cases, ({ section, group }) => `P
 
 function check(one: PkitsCase): void {
   const verdict = validatePath({
-    leaf: certificate(one.target),
-    intermediates: [...one.intermediates, ...one.crl_issuer_certs].map(certificate),
-    anchors: [certificate(one.trust_anchor)],
+    leaf: pkitsCertificate(one.target),
+    intermediates: [...one.intermediates, ...one.crl_issuer_certs].map(pkitsCertificate),
+    anchors: [pkitsCertificate(one.trust_anchor)],
     time: Date.parse(table.validation_time),
     purpose: "any",
     policies: {
@@ -69,7 +64,7 @@ function check(one: PkitsCase): void {
       inhibitMapping: one.initial.policy_mapping_inhibit,
       inhibitAny: one.initial.any_policy_inhibit,
     },
-    crls: one.crls.map(crl),
+    crls: one.crls.map(pkitsCrl),
     maxPath: 5,
     allowWeakAlgorithms: one.needs.includes("dsa"),
   });
@@ -77,13 +72,6 @@ function check(one: PkitsCase): void {
   assert.equal(verdict.valid ? "valid" : "invalid", one.expected, why);
   const policies = one.user_constrained_policy_set.map((name) => table.policy_oids[name]!);
   if (verdict.valid) assert.deepEqual(verdict.policies.toSorted(), policies.toSorted());
-}
-
-function unpackedData(): string {
-  const script = join(import.meta.dirname, "../../scripts/pkits-data");
-  const { status, stdout, stderr } = spawnSync(script, { encoding: "utf8" });
-  assert.equal(status, 0, stderr);
-  return stdout.trim();
 }
 
 /** Cases whose bad signature is no whole octets: the certificate or CRL cannot be read, which refuses who brings it. */

@@ -5,7 +5,7 @@
  * values and buffers that change hands without being copied.
  */
 import { createPublicKey } from "node:crypto";
-import type { Bytes } from "../bytes/bytes.ts";
+import { type Bytes, copyOf } from "../bytes/bytes.ts";
 import { DecodeError } from "../bytes/reader.ts";
 import { DerReader } from "../der/reader.ts";
 import type { Random } from "../sim/environment.ts";
@@ -14,6 +14,7 @@ import { rememberVerified } from "../trust/crlSignature.ts";
 import type { CrlTable } from "../trust/crlTable.ts";
 import { type Crl, parseCrl } from "../x509/crl.ts";
 import { readName } from "../x509/name.ts";
+import { fromPem } from "../x509/pem.ts";
 import { verifySignature } from "../x509/signature.ts";
 
 /** Somebody who may have signed a CRL. */
@@ -46,9 +47,9 @@ export type LoadOutcome =
 /** Checks and indexes the CRL that `segments` make up; never throws for what they hold. */
 export function loadCrl(segments: readonly Uint8Array[], signers: readonly CrlSigner[], random: Random): LoadOutcome {
   const [first] = segments;
-  const whole = segments.length === 1 && first !== undefined ? first : Buffer.concat(segments);
-  const der = bufferOver(whole);
+  const whole = bufferOver(segments.length === 1 && first !== undefined ? first : Buffer.concat(segments));
   try {
+    const der = whole[0] === DASH ? derOf(whole) : whole;
     const crl = parseCrl(der);
     const candidates = signers.filter((signer) => isNamed(signer, crl));
     const issuer = crl.issuer.toString();
@@ -71,6 +72,12 @@ export function loadedCrl(outcome: Extract<LoadOutcome, { ok: true }>): LoadedCr
   return { crl, index: new CrlIndex(crl, outcome.table), spki };
 }
 
+/** Files and some servers have CRLs in PEM (RFC 7468 6). */
+function derOf(pem: Bytes): Bytes {
+  const [der] = fromPem(pem.toString("latin1"), "X509 CRL");
+  return der === undefined ? new DerReader(pem).fail("CertificateList", "PEM without an X509 CRL in it") : copyOf(der);
+}
+
 function isNamed({ name }: CrlSigner, crl: Crl): boolean {
   return readName(new DerReader(bufferOver(name)), "signer").equals(crl.issuer);
 }
@@ -88,3 +95,6 @@ function isSignedBy(crl: Crl, spki: Uint8Array): boolean {
 function bufferOver(bytes: Uint8Array): Bytes {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }
+
+/** What PEM begins with; no DER does. */
+const DASH = 0x2d;

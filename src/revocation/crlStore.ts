@@ -8,8 +8,8 @@
 import type { Clock, Milliseconds, Random } from "../sim/environment.ts";
 import type { Certificate } from "../x509/certificate.ts";
 import type { CrlDisk } from "./crlDisk.ts";
-import { type CrlLoad, type CrlLoader, CrlThreadError } from "./crlLoader.ts";
-import type { CrlSigner, LoadedCrl } from "./crlLoading.ts";
+import { type CrlLoad, type CrlLoader, CrlThreadError, type LoadedCrl } from "./crlLoader.ts";
+import type { CrlSigner } from "./crlLoading.ts";
 import {
   type CrlFacts,
   type HeldCrl,

@@ -2,8 +2,8 @@
 import { type Bytes, copyOf } from "../../src/bytes/bytes.ts";
 import * as write from "../../src/der/writer.ts";
 import type { CrlDisk, Restored, StoredCrl } from "../../src/revocation/crlDisk.ts";
-import { type CrlLoad, type CrlLoader, CrlThreadError } from "../../src/revocation/crlLoader.ts";
-import { type CrlSigner, loadCrl, loadedCrl } from "../../src/revocation/crlLoading.ts";
+import { type CrlLoad, type CrlLoader, CrlThreadError, loadedCrl } from "../../src/revocation/crlLoader.ts";
+import { type CrlSigner, loadCrl } from "../../src/revocation/crlLoading.ts";
 import { REFRESH_SCHEDULE, type RefreshSchedule } from "../../src/revocation/crlRefresh.ts";
 import { CrlStore, type CrlStoreEvent } from "../../src/revocation/crlStore.ts";
 import type { Fetched, Fetcher, Validators } from "../../src/revocation/fetching.ts";

@@ -9,7 +9,6 @@ import { Worker } from "node:worker_threads";
 import { type Bytes, copyOf } from "../bytes/bytes.ts";
 import type { Random } from "../sim/environment.ts";
 import { CrlIndex } from "../trust/crlIndex.ts";
-import { rememberVerified } from "../trust/crlSignature.ts";
 import { type Crl, parseCrl } from "../x509/crl.ts";
 import { bufferOver, type CrlLoadProblem, type CrlSigner, type LoadOutcome, loadCrl } from "./crlLoading.ts";
 import type { CrlJob, CrlJobDone } from "./crlThread.ts";
@@ -106,8 +105,7 @@ export class ThreadedCrlLoader implements CrlLoader, AsyncDisposable {
 export function loadedCrl(outcome: Extract<LoadOutcome, { ok: true }>): LoadedCrl {
   const crl = parseCrl(bufferOver(outcome.der));
   const spki = bufferOver(outcome.spki);
-  rememberVerified(crl, spki);
-  return { crl, index: new CrlIndex(crl, outcome.table), spki };
+  return { crl, index: new CrlIndex(crl, outcome.table, spki), spki };
 }
 
 /** The octets in an ArrayBuffer of their own; one that is shared with others, as small Buffers are, cannot be given away. */

@@ -65,6 +65,8 @@ export class IndexedEntry {
 /** The entries of one CRL, all of them checked. */
 export class CrlIndex {
   readonly crl: Crl;
+  /** SubjectPublicKeyInfo that the CRL's signature was verified under, on another thread perhaps. */
+  readonly verifiedUnder: Bytes | undefined;
   readonly #table: CrlTable;
   /** By number: 0 is the CRL's own issuer, the others come from certificateIssuer extensions. */
   readonly #issuers: readonly (readonly Name[])[];
@@ -72,8 +74,9 @@ export class CrlIndex {
   readonly #numbers = new Map<string, readonly number[]>();
 
   /** `table` must be of this very CRL. */
-  constructor(crl: Crl, table: CrlTable) {
+  constructor(crl: Crl, table: CrlTable, verifiedUnder?: Bytes) {
     this.crl = crl;
+    this.verifiedUnder = verifiedUnder;
     this.#table = table;
     this.#issuers = [[crl.issuer], ...table.issuers.map(readNames)];
   }

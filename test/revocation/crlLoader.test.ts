@@ -30,8 +30,8 @@ for (const size of SIZES) {
     assert.deepEqual(loaded.crl.der, crl);
     // Known to be verified: a spoilt signature would not be noticed any more.
     loaded.crl.signature.fill(0);
-    assert.ok(verifiesCrl(loaded.crl, { certificate: ca.certificate, parameters: undefined }));
-    assert.ok(!verifiesCrl(loaded.crl, { certificate: renewed.certificate, parameters: undefined }));
+    assert.ok(verifiesCrl(loaded.index, { certificate: ca.certificate, parameters: undefined }));
+    assert.ok(!verifiesCrl(loaded.index, { certificate: renewed.certificate, parameters: undefined }));
   });
 
   test(`a CRL of ${size} entries comes in segments, in PEM as well`, async () => {

@@ -61,7 +61,7 @@ class SimulatedDisk implements CrlDisk {
 }
 
 /** Loads on the spot. */
-class InlineLoader implements CrlLoader {
+export class InlineLoader implements CrlLoader {
   readonly #random: Random;
   /** As a thread that dies. */
   broken = false;

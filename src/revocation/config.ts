@@ -40,16 +40,25 @@ const tolerance = z
   .transform((value): Tolerance => (typeof value === "number" ? { kind: "grace", lasts: value } : { kind: value }));
 
 const ruleFields = {
+  /** Nothing, one method, both together, or one with the other where the first says nothing. */
   methods: z.enum(["none", "crl", "ocsp", "both", "crlFirst", "ocspFirst"]).optional(),
+  /** End entities only, or CA certificates below the root as well. */
   scope: z.enum(["leaf", "path"]).optional(),
+  /** Whose servers are asked, in this order; those that a certificate names only with `certificate` (7.2.2-8). */
   origins: z.array(z.enum(["operator", "manufacturer", "certificate"])).optional(),
+  /** The operator's servers. */
   operator: servers.optional(),
+  /** The manufacturer's servers. */
   manufacturer: servers.optional(),
   /** Hosts, and all below them, that certificates may send us to; any if left out. */
   namedHosts: z.array(fqdn.transform((host) => host.toLowerCase())).optional(),
+  /** The source does not know or cover the certificate: `refuse`, `accept` or a time of grace. */
   unknown: tolerance.optional(),
+  /** What is known is past its nextUpdate. */
   stale: tolerance.optional(),
+  /** No source gave a valid answer. */
   unreachable: tolerance.optional(),
+  /** No source is configured, or named and allowed. */
   noSource: tolerance.optional(),
 };
 const issuerRule = z.strictObject({
@@ -61,7 +70,11 @@ const issuerRule = z.strictObject({
     .default([]),
   ...ruleFields,
 });
-const classSection = z.strictObject({ ...ruleFields, issuers: z.array(issuerRule).default([]) });
+const classSection = z.strictObject({
+  ...ruleFields,
+  /** Rules for certificates of some issuers; what one leaves out is its class's. */
+  issuers: z.array(issuerRule).default([]),
+});
 
 export const revocationSection = z.strictObject({
   /** For one check, all look-ups included. */
@@ -72,37 +85,55 @@ export const revocationSection = z.strictObject({
   disconnectOn: z.enum(["revoked", "refused"]).default("revoked"),
   /** Folder in which CRLs outlive a restart; none if left out. */
   cache: path.optional(),
+  /** How CRLs are fetched and used. */
   crl: z
     .strictObject({
       /** How often a CRL is asked for anew, if its nextUpdate is far. */
       refresh: duration.default(3600_000),
+      /** For one fetch. */
       timeLimit: duration.default(60_000),
+      /** Octets of a CRL. */
       maxBytes: z.number().int().min(1024).max(MAX_CRL).default(MAX_CRL),
       /** They lead wherever a server likes; 0 follows none. */
       maxRedirects: z.number().int().min(0).max(10).default(3),
+      /** How far the CA's clock and ours may differ. */
       tolerance: duration.default(300_000),
+      /** Fetches the delta CRLs that a CRL points to. */
       deltas: z.boolean().default(true),
       /** PEM files of CRL issuers that are no CAs of the paths in question. */
       signers: z.array(path).default([]),
     })
     .prefault({}),
+  /** How responders are asked and their answers used. */
   ocsp: z
     .strictObject({
+      /** `get` lets caches answer, where no nonce is sent (RFC 5019). */
       method: z.enum(["get", "post"]).default("post"),
+      /** Sent and accepted if it is missing, or required (RFC 9654). */
       nonce: z.enum(["off", "optional", "required"]).default("optional"),
+      /** Octets. */
       nonceLength: z.number().int().min(1).max(128).default(32),
+      /** What certificates are named by; old responders know SHA-1 only. */
       hash: z.enum(["sha1", "sha256"]).default("sha1"),
+      /** For one query. */
       timeLimit: duration.default(5_000),
+      /** How far the responder's clock and ours may differ. */
       tolerance: duration.default(300_000),
+      /** How old an answer without nextUpdate may be. */
       maxAge: duration.default(24 * 3600_000),
+      /** For how long at most an answer is used again. */
       reuse: duration.default(3600_000),
       /** PEM files of responders that may answer for every CA. */
       trustedResponders: z.array(path).default([]),
+      /** A delegated signer without id-pkix-ocsp-nocheck is trusted, or checked by CRL (RFC 6960 4.2.2.2.1). */
       delegates: z.enum(["trust", "check"]).default("trust"),
     })
     .prefault({}),
+  /** The rule for H(e)NB certificates. */
   device: classSection.prefault({}),
+  /** The rule for SeGW certificates. */
   gateway: classSection.prefault({}),
+  /** The rule for H(e)MS certificates. */
   managementServer: classSection.prefault({}),
 });
 

@@ -8,19 +8,21 @@
 import { Worker } from "node:worker_threads";
 import { type Bytes, copyOf } from "../bytes/bytes.ts";
 import type { Random } from "../sim/environment.ts";
-import {
-  type CrlLoadProblem,
-  type CrlSigner,
-  type LoadedCrl,
-  type LoadOutcome,
-  loadCrl,
-  loadedCrl,
-} from "./crlLoading.ts";
+import { CrlIndex } from "../trust/crlIndex.ts";
+import { type Crl, parseCrl } from "../x509/crl.ts";
+import { bufferOver, type CrlLoadProblem, type CrlSigner, type LoadOutcome, loadCrl } from "./crlLoading.ts";
 import type { CrlJob, CrlJobDone } from "./crlThread.ts";
 
 /** The thread could not be started or died; the CRL may be fine. */
 export class CrlThreadError extends Error {
   override readonly name = "CrlThreadError";
+}
+
+/** A CRL that is ready: `spki` is the key that its signature verified under. */
+export interface LoadedCrl {
+  crl: Crl;
+  index: CrlIndex;
+  spki: Bytes;
 }
 
 /** A loaded CRL, or why there is none. */
@@ -97,6 +99,13 @@ export class ThreadedCrlLoader implements CrlLoader, AsyncDisposable {
     this.#waiting.clear();
     for (const { reject } of waiting) reject(new CrlThreadError(message));
   }
+}
+
+/** The CRL that a loading gave, on this side of the thread. */
+export function loadedCrl(outcome: Extract<LoadOutcome, { ok: true }>): LoadedCrl {
+  const crl = parseCrl(bufferOver(outcome.der));
+  const spki = bufferOver(outcome.spki);
+  return { crl, index: new CrlIndex(crl, outcome.table, spki), spki };
 }
 
 /** The octets in an ArrayBuffer of their own; one that is shared with others, as small Buffers are, cannot be given away. */

@@ -5,15 +5,14 @@
  * values and buffers that change hands without being copied.
  */
 import { createPublicKey } from "node:crypto";
-import type { Bytes } from "../bytes/bytes.ts";
+import { type Bytes, copyOf } from "../bytes/bytes.ts";
 import { DecodeError } from "../bytes/reader.ts";
 import { DerReader } from "../der/reader.ts";
 import type { Random } from "../sim/environment.ts";
-import { CrlIndex } from "../trust/crlIndex.ts";
-import { rememberVerified } from "../trust/crlSignature.ts";
-import type { CrlTable } from "../trust/crlTable.ts";
+import { buildTable, type CrlTable } from "../trust/crlTable.ts";
 import { type Crl, parseCrl } from "../x509/crl.ts";
 import { readName } from "../x509/name.ts";
+import { fromPem } from "../x509/pem.ts";
 import { verifySignature } from "../x509/signature.ts";
 
 /** Somebody who may have signed a CRL. */
@@ -31,13 +30,6 @@ export type CrlLoadProblem =
   | { reason: "BadSignature"; issuer: string }
   | { reason: "LoaderFailed"; detail: string };
 
-/** A CRL that is ready: `spki` is the key that its signature verified under. */
-export interface LoadedCrl {
-  crl: Crl;
-  index: CrlIndex;
-  spki: Bytes;
-}
-
 /** What a loading gives, as values that change threads. */
 export type LoadOutcome =
   | { ok: true; der: Uint8Array; table: CrlTable; spki: Uint8Array }
@@ -46,9 +38,9 @@ export type LoadOutcome =
 /** Checks and indexes the CRL that `segments` make up; never throws for what they hold. */
 export function loadCrl(segments: readonly Uint8Array[], signers: readonly CrlSigner[], random: Random): LoadOutcome {
   const [first] = segments;
-  const whole = segments.length === 1 && first !== undefined ? first : Buffer.concat(segments);
-  const der = bufferOver(whole);
+  const whole = bufferOver(segments.length === 1 && first !== undefined ? first : Buffer.concat(segments));
   try {
+    const der = whole[0] === DASH ? derOf(whole) : whole;
     const crl = parseCrl(der);
     const candidates = signers.filter((signer) => isNamed(signer, crl));
     const issuer = crl.issuer.toString();
@@ -56,19 +48,17 @@ export function loadCrl(segments: readonly Uint8Array[], signers: readonly CrlSi
     // Before its entries are looked at: a stranger's list costs one hash over it and no more.
     const signer = candidates.find(({ spki }) => isSignedBy(crl, spki));
     if (signer === undefined) return { ok: false, problem: { reason: "BadSignature", issuer } };
-    return { ok: true, der, table: CrlIndex.build(crl, random).table, spki: signer.spki };
+    return { ok: true, der, table: buildTable(crl, random), spki: signer.spki };
   } catch (error) {
     if (!(error instanceof DecodeError)) throw error;
     return { ok: false, problem: { reason: "Malformed", detail: error.message } };
   }
 }
 
-/** The CRL that a loading gave, on this side of the thread. */
-export function loadedCrl(outcome: Extract<LoadOutcome, { ok: true }>): LoadedCrl {
-  const crl = parseCrl(bufferOver(outcome.der));
-  const spki = bufferOver(outcome.spki);
-  rememberVerified(crl, spki);
-  return { crl, index: new CrlIndex(crl, outcome.table), spki };
+/** Files and some servers have CRLs in PEM (RFC 7468 6). */
+function derOf(pem: Bytes): Bytes {
+  const [der] = fromPem(pem.toString("latin1"), "X509 CRL");
+  return der === undefined ? new DerReader(pem).fail("CertificateList", "PEM without an X509 CRL in it") : copyOf(der);
 }
 
 function isNamed({ name }: CrlSigner, crl: Crl): boolean {
@@ -85,6 +75,10 @@ function isSignedBy(crl: Crl, spki: Uint8Array): boolean {
   }
 }
 
-function bufferOver(bytes: Uint8Array): Bytes {
+/** The same octets as a Buffer, which they lose on their way between threads. */
+export function bufferOver(bytes: Uint8Array): Bytes {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }
+
+/** What PEM begins with; no DER does. */
+const DASH = 0x2d;

@@ -8,8 +8,8 @@
 import type { Clock, Milliseconds, Random } from "../sim/environment.ts";
 import type { Certificate } from "../x509/certificate.ts";
 import type { CrlDisk } from "./crlDisk.ts";
-import type { CrlLoad, CrlLoader } from "./crlLoader.ts";
-import type { CrlSigner, LoadedCrl } from "./crlLoading.ts";
+import { type CrlLoad, type CrlLoader, CrlThreadError, type LoadedCrl } from "./crlLoader.ts";
+import type { CrlSigner } from "./crlLoading.ts";
 import {
   type CrlFacts,
   type HeldCrl,
@@ -261,8 +261,8 @@ class CrlSource {
     try {
       return await this.#parts.loader.load(segments, [...this.#signers.values()]);
     } catch (error) {
-      const detail = error instanceof Error ? error.message : String(error);
-      return { ok: false, problem: { reason: "LoaderFailed", detail } };
+      if (!(error instanceof CrlThreadError)) throw error;
+      return { ok: false, problem: { reason: "LoaderFailed", detail: error.message } };
     }
   }
 

@@ -90,7 +90,8 @@ export function assembleStatusService(
   const certificates = (files: readonly string[]) => files.flatMap((file) => readCertificates(resolve(folder, file)));
   const signatureCache = new SignatureCache();
   const { crl, ocsp } = section;
-  const schedule = { ...REFRESH_SCHEDULE, interval: crl.refresh, tolerance: crl.tolerance };
+  const leastInterval = Math.min(REFRESH_SCHEDULE.leastInterval, crl.refresh);
+  const schedule = { ...REFRESH_SCHEDULE, interval: crl.refresh, leastInterval, tolerance: crl.tolerance };
   const crls = new CrlStore({ clock, random, timers, fetcher, disk, loader, schedule });
   const service = new StatusService({
     clock,

@@ -45,7 +45,8 @@ export class RecheckQueue<T> implements Disposable {
     if (this.#closed) return;
     this.forget(item);
     this.#ready.add(item);
-    this.#begin();
+    // Not here and now: a thousand calls of this would be a thousand runs without a turn of the loop.
+    this.#rest();
   }
 
   /** Takes the item out; one that runs already runs to its end. */

@@ -12,7 +12,7 @@ import type { Name } from "../x509/name.ts";
 export interface SearchableCrl {
   readonly crl: Crl;
   /** SubjectPublicKeyInfo of the key that the signature was verified under when the CRL was loaded, if it was then. */
-  readonly verifiedUnder?: Bytes;
+  readonly verifiedUnder?: Bytes | undefined;
   /** A critical extension of any entry that is not processed: the CRL must not be used then (RFC 5280 5.3). */
   readonly unknownCritical: string | undefined;
   /** The entry of the certificate with this serial number that `certificateIssuer` issued (RFC 5280 5.3.3). */

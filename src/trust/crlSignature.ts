@@ -1,5 +1,5 @@
 /** A CRL's signature, which is verified once per key: over a million entries hashing alone takes long. */
-import { type Bytes, sameBytes } from "../bytes/bytes.ts";
+import { sameBytes } from "../bytes/bytes.ts";
 import type { Crl } from "../x509/crl.ts";
 import { verifySignature } from "../x509/signature.ts";
 import type { SearchableCrl } from "./crlEntries.ts";
@@ -17,11 +17,6 @@ export function verifiesCrl({ crl, verifiedUnder }: SearchableCrl, signer: Worki
   if (key === undefined || !verifySignature(crl.signatureAlgorithm, key, crl.tbs, crl.signature)) return false;
   if (!inherits) VERIFIED.set(crl, (known ?? new Set()).add(name));
   return true;
-}
-
-/** Remembers that the CRL's signature verified under this SubjectPublicKeyInfo on another thread. */
-export function rememberVerified(crl: Crl, spki: Bytes): void {
-  VERIFIED.set(crl, (VERIFIED.get(crl) ?? new Set()).add(spki.toString("latin1")));
 }
 
 /** Good signatures only: bad ones are not worth the memory, and good ones are as few as a CA has keys. */

@@ -127,7 +127,7 @@ export function describeStatusRefusal(refusal: StatusRefusal): string {
 }
 
 /** "CRL 17 of "O=Vendor, CN=CA" from 2026-06-01T00:00:00.000Z (http://...)". */
-export function describeEvidence(evidence: StatusEvidence): string {
+function describeEvidence(evidence: StatusEvidence): string {
   const from = `of ${iso(evidence.thisUpdate)}, obtained at ${iso(evidence.obtainedAt)} from ${evidence.url}`;
   if (evidence.kind === "ocsp") return `OCSP responder "${evidence.responder}" in its response ${from}`;
   const delta = evidence.delta === undefined ? "" : ` with delta CRL ${evidence.delta}`;

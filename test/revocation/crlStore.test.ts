@@ -167,3 +167,14 @@ test("a store that is closed lets go of whoever waits, and starts nothing more",
   await world.time.run(DAY);
   assert.ok(world.network.asked.length <= 1);
 });
+
+test("a loader that dies is a failure like another: told, and tried again after a pause", async () => {
+  const world = new StoreWorld("loader");
+  world.network.contents.set(URL, crlAt(ca, world.now, [one]));
+  world.loader.broken = true;
+  const failed = await world.time.until(world.store.obtain(URL, signers), 1000);
+  assert.deepEqual(failed.problem, { reason: "LoaderFailed", detail: "the CRL thread died" });
+  world.loader.broken = false;
+  await world.time.run(world.schedule.firstRetry + 1000);
+  assert.ok((await world.store.obtain(URL, signers)).inHand !== undefined);
+});

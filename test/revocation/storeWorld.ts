@@ -2,8 +2,8 @@
 import { type Bytes, copyOf } from "../../src/bytes/bytes.ts";
 import * as write from "../../src/der/writer.ts";
 import type { CrlDisk, Restored, StoredCrl } from "../../src/revocation/crlDisk.ts";
-import type { CrlLoad, CrlLoader } from "../../src/revocation/crlLoader.ts";
-import { type CrlSigner, loadCrl, loadedCrl } from "../../src/revocation/crlLoading.ts";
+import { type CrlLoad, type CrlLoader, CrlThreadError, loadedCrl } from "../../src/revocation/crlLoader.ts";
+import { type CrlSigner, loadCrl } from "../../src/revocation/crlLoading.ts";
 import { REFRESH_SCHEDULE, type RefreshSchedule } from "../../src/revocation/crlRefresh.ts";
 import { CrlStore, type CrlStoreEvent } from "../../src/revocation/crlStore.ts";
 import type { Fetched, Fetcher, Validators } from "../../src/revocation/fetching.ts";
@@ -45,7 +45,7 @@ export class SimulatedNetwork implements Fetcher {
 }
 
 /** Keeps copies, as a disk does. */
-export class SimulatedDisk implements CrlDisk {
+class SimulatedDisk implements CrlDisk {
   readonly files = new Map<string, StoredCrl>();
   full = false;
 
@@ -63,12 +63,15 @@ export class SimulatedDisk implements CrlDisk {
 /** Loads on the spot. */
 export class InlineLoader implements CrlLoader {
   readonly #random: Random;
+  /** As a thread that dies. */
+  broken = false;
 
   constructor(random: Random) {
     this.#random = random;
   }
 
   async load(segments: readonly Bytes[], signers: readonly CrlSigner[]): Promise<CrlLoad> {
+    if (this.broken) throw new CrlThreadError("the CRL thread died");
     const outcome = loadCrl(segments, signers, this.#random);
     return outcome.ok ? { ok: true, loaded: loadedCrl(outcome) } : outcome;
   }
@@ -78,6 +81,7 @@ export class StoreWorld {
   readonly time: VirtualTime;
   readonly network: SimulatedNetwork;
   readonly disk = new SimulatedDisk();
+  readonly loader: InlineLoader;
   readonly schedule: RefreshSchedule;
   readonly events: CrlStoreEvent[] = [];
   store: CrlStore;
@@ -85,6 +89,7 @@ export class StoreWorld {
   constructor(seed: number | string, schedule: Partial<RefreshSchedule> = {}) {
     this.time = new VirtualTime(seed);
     this.network = new SimulatedNetwork(this.time);
+    this.loader = new InlineLoader(this.time.world.random);
     this.schedule = { ...REFRESH_SCHEDULE, ...schedule };
     this.store = this.#open();
   }
@@ -107,7 +112,7 @@ export class StoreWorld {
       timers,
       fetcher: this.network,
       disk: this.disk,
-      loader: new InlineLoader(world.random),
+      loader: this.loader,
       schedule: this.schedule,
     });
     store.subscribe((event) => this.events.push(event));

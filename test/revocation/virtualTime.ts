@@ -58,6 +58,6 @@ export class VirtualTime {
 }
 
 /** What can go on without time passing has gone on. */
-export async function settled(): Promise<void> {
+async function settled(): Promise<void> {
   for (let round = 0; round < 3; round++) await setImmediate();
 }

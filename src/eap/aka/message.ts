@@ -60,7 +60,7 @@ export type AkaMessage<K extends keyof Formats> = {
     : never;
 }[keyof Formats[K]];
 
-/** Decodes an EAP packet of the variant's type, header and all; throws DecodeError. */
+/** Decodes an EAP packet of the variant's type, header and all, that `decodeEap` took; throws DecodeError. */
 export function decodeAkaMessage<K extends keyof Formats>(kind: K, variant: AkaVariant, packet: Bytes): AkaMessage<K> {
   const octets = trimEap(packet);
   const subtype = octets[SUBTYPE_AT];

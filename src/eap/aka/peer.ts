@@ -33,8 +33,10 @@ import { type Negotiation, negotiateDerivation } from "./peerDerivation.ts";
 import type {
   AkaPeerAnswer,
   AkaPeerOptions,
+  AkaPeerRefusal,
   AkaPeerState,
   AkaPeerWorld,
+  ClientErrorReason,
   PeerOutcome,
   RememberedIdentities,
 } from "./peerTypes.ts";
@@ -369,12 +371,12 @@ export class AkaPeer implements PeerMethod<AkaPeerWorld> {
     return [{ kind: "response", packet: encodeAkaMessage("response", this.#variant, id, subtype, attributes, mac) }];
   }
 
-  #reject(request: Bytes, reason: string, message: string): Effects {
+  #reject(request: Bytes, reason: AkaPeerRefusal["reason"], message: string): Effects {
     this.#state = { kind: "ExpectFailure", refusal: { reason, message, by: "us" } };
     return this.#respond(request, "authenticationReject", {});
   }
 
-  #clientError(request: Bytes, reason: string, message: string): Effects {
+  #clientError(request: Bytes, reason: ClientErrorReason, message: string): Effects {
     this.#state = { kind: "ExpectFailure", refusal: { reason, message, by: "us" } };
     return this.#respond(request, "clientError", { AT_CLIENT_ERROR_CODE: UNABLE_TO_PROCESS_PACKET });
   }

@@ -1,6 +1,6 @@
 /** The peer's part in agreeing on a key derivation function and a network name (RFC 9048 3.1, 3.2). */
 import type { Attributes } from "./attributes.ts";
-import type { AkaPeerOptions } from "./peerTypes.ts";
+import type { AkaPeerOptions, DerivationRefusal } from "./peerTypes.ts";
 
 /** What the peer chose and the list it chose from, kept to see that nothing else changes. */
 export interface Negotiation {
@@ -14,7 +14,7 @@ export type NegotiationVerdict =
   /** Another one of the list is, and the server is to hear so. */
   | { kind: "choose"; negotiation: Negotiation }
   /** Nothing is acceptable: to be treated as a wrong AUTN. */
-  | { kind: "reject"; reason: string; message: string }
+  | { kind: "reject"; reason: DerivationRefusal; message: string }
   /** The list is not what it must be after a choice: to be treated as a wrong AT_MAC. */
   | { kind: "tampered"; message: string };
 
@@ -45,6 +45,6 @@ export function negotiateDerivation(
   return { kind: "choose", negotiation: { chosen: acceptable, offered: [...kdfs] } };
 }
 
-function reject(reason: string, message: string): NegotiationVerdict {
+function reject(reason: DerivationRefusal, message: string): NegotiationVerdict {
   return { kind: "reject", reason, message };
 }

@@ -58,6 +58,28 @@ export interface AkaPeerRecord {
   identities: RememberedIdentities;
 }
 
+/** Why the peer did not enter; `by` is "them" for `Notified` alone. */
+export interface AkaPeerRefusal extends EapRefusal {
+  reason: DerivationRefusal | ClientErrorReason | "BiddingDown" | "NotSeparated" | "NetworkNotAuthentic" | "Notified";
+}
+
+/** What is said to the server as if AUTN had been wrong (RFC 9048 3.1, 3.2). */
+export type DerivationRefusal = "NoNetworkName" | "WrongNetworkName" | "NoKdf" | "KdfTwice" | "NoCommonKdf";
+
+/** What is said to the server as Client-Error (RFC 4187 6.3.1). */
+export type ClientErrorReason =
+  | "MalformedRequest"
+  | "UnexpectedRequest"
+  | "IdentityRequestOutOfOrder"
+  | "PermanentIdentityWithheld"
+  | "WrongMac"
+  | "WrongCheckcode"
+  | "KdfListChanged"
+  | "CannotSynchronize"
+  | "NoReauthentication"
+  | "NotifiedTwice"
+  | "UsimUnavailable";
+
 /** What a peer that has authenticated the server waits to hear. */
 export interface PeerOutcome {
   result: EapResult;
@@ -73,4 +95,4 @@ export type AkaPeerState =
   | { kind: "ExpectOutcome"; outcome: PeerOutcome }
   /** After a success notification, or when there will be none. */
   | { kind: "ExpectSuccess"; result: EapResult }
-  | { kind: "ExpectFailure"; refusal: EapRefusal };
+  | { kind: "ExpectFailure"; refusal: AkaPeerRefusal };

@@ -8,7 +8,7 @@
  */
 import { type Bytes, EMPTY } from "../../bytes/bytes.ts";
 import { DecodeError } from "../../bytes/reader.ts";
-import type { EapRefusal, EapResult, ServerMethod, ServerMethodEffect } from "../method.ts";
+import type { EapResult, ServerMethod, ServerMethodEffect } from "../method.ts";
 import type { Attributes } from "./attributes.ts";
 import { Checkcode } from "./checkcode.ts";
 import { readIdentity, textOf, usernameOf } from "./identity.ts";
@@ -36,6 +36,7 @@ import {
   type AkaServerAnswer,
   type AkaServerAsk,
   type AkaServerOptions,
+  type AkaServerRefusal,
   type AkaServerState,
   type AkaServerWorld,
   type Challenge,
@@ -174,6 +175,7 @@ export class AkaServer implements ServerMethod<AkaServerWorld> {
 
   // ---- Full authentication ----
 
+  /** The subscriber's vectors come from the HSS (TS 33.320 A.2-4). */
   #askVector(imsi: string, resync: Resync | undefined, before: Challenge | undefined): Effects {
     this.#state = { kind: "AwaitVector", imsi, before };
     const { name } = this.#variant;
@@ -313,7 +315,7 @@ export class AkaServer implements ServerMethod<AkaServerWorld> {
       verdict === "notSubscribed"
         ? ([Notification.NOT_SUBSCRIBED, "NotSubscribed"] as const)
         : ([Notification.TEMPORARILY_DENIED, "TemporarilyDenied"] as const);
-    const refusal: EapRefusal = {
+    const refusal: AkaServerRefusal = {
       reason,
       message: "the subscriber is authentic but not authorized",
       by: "us",
@@ -328,7 +330,12 @@ export class AkaServer implements ServerMethod<AkaServerWorld> {
     return [{ kind: "success", result }];
   }
 
-  #notify(code: number, protection: Protection | undefined, outcome: EapResult | EapRefusal, id: number): Effects {
+  #notify(
+    code: number,
+    protection: Protection | undefined,
+    outcome: EapResult | AkaServerRefusal,
+    id: number,
+  ): Effects {
     this.#state = { kind: "ExpectNotification", outcome, protection };
     const attributes: Attributes = { AT_NOTIFICATION: code };
     if (protection?.counter !== undefined)
@@ -381,13 +388,13 @@ export class AkaServer implements ServerMethod<AkaServerWorld> {
   }
 
   /** RFC 4187 6.3.2: a notification of failure first, then EAP-Failure; but there is one notification only (6.1). */
-  #refuse(refusal: EapRefusal, id: number): Effects {
+  #refuse(refusal: AkaServerRefusal, id: number): Effects {
     if (this.#state.kind === "ExpectNotification")
       return this.#end("reason" in this.#state.outcome ? this.#state.outcome : refusal);
     return this.#notify(Notification.GENERAL_FAILURE, undefined, refusal, id);
   }
 
-  #end(refusal: EapRefusal): Effects {
+  #end(refusal: AkaServerRefusal): Effects {
     this.#state = { kind: "Ended" };
     return [{ kind: "failure", refusal }];
   }

@@ -2,13 +2,12 @@
 import { type Bytes, sameSecret } from "../../bytes/bytes.ts";
 import { AkaLength } from "../akaFunctions.ts";
 import type { AuthenticationVector } from "../authenticationVector.ts";
-import type { EapRefusal } from "../method.ts";
 import type { Attributes } from "./attributes.ts";
 import type { Checkcode } from "./checkcode.ts";
 import { freshUsername } from "./identity.ts";
 import { type AkaMessage, encodeAkaMessage, encryptAttributes, macIsRight } from "./message.ts";
 import { BIDDING_PREFERS_AKA_PRIME } from "./numbers.ts";
-import type { AkaServerOptions, Challenge } from "./serverTypes.ts";
+import type { AkaServerOptions, AkaServerRefusal, Challenge } from "./serverTypes.ts";
 import { AKA_DERIVATION, type AkaVariant, type KeyDerivation } from "./variant.ts";
 
 /** What a conversation knows when it comes to a challenge. */
@@ -97,7 +96,7 @@ type ChallengeResponse = Extract<AkaMessage<"response">, { subtype: "challenge" 
 export type ChallengeVerdict =
   | { kind: "right"; indicate: boolean }
   | { kind: "otherDerivation"; derivation: KeyDerivation }
-  | { kind: "wrong"; refusal: EapRefusal };
+  | { kind: "wrong"; refusal: AkaServerRefusal };
 
 export function judgeChallengeResponse(
   context: ServerContext,
@@ -125,6 +124,6 @@ function judgeDerivation(context: ServerContext, challenge: Challenge, attribute
   return { kind: "otherDerivation", derivation: offeredDerivations(context)[index]! };
 }
 
-function wrong(reason: string, message: string): ChallengeVerdict {
+function wrong(reason: AkaServerRefusal["reason"], message: string): ChallengeVerdict {
   return { kind: "wrong", refusal: { reason, message, by: "us" } };
 }

@@ -1,6 +1,5 @@
 /** Fast re-authentication on the server's side (RFC 4187 5, 9.7, 9.8): no vector, a counter and a nonce instead. */
 import type { Bytes } from "../../bytes/bytes.ts";
-import type { EapRefusal } from "../method.ts";
 import type { Attributes } from "./attributes.ts";
 import {
   type AkaMessage,
@@ -11,7 +10,7 @@ import {
   macIsRight,
 } from "./message.ts";
 import { freshReauth, type ServerContext } from "./serverChallenge.ts";
-import type { ReauthContext, Reauthentication } from "./serverTypes.ts";
+import type { AkaServerRefusal, ReauthContext, Reauthentication } from "./serverTypes.ts";
 
 /** The request and what its answer is held against. */
 export function makeReauthentication(
@@ -43,7 +42,7 @@ export type ReauthenticationVerdict =
   | { kind: "right"; indicate: boolean }
   /** The peer has seen this counter already: a full authentication must follow (RFC 4187 5.5). */
   | { kind: "counterTooSmall" }
-  | { kind: "wrong"; refusal: EapRefusal };
+  | { kind: "wrong"; refusal: AkaServerRefusal };
 
 /** Throws DecodeError for encrypted attributes that are no such thing. */
 export function judgeReauthenticationResponse(
@@ -63,6 +62,6 @@ export function judgeReauthenticationResponse(
   return { kind: "right", indicate: options.resultIndications && attributes.AT_RESULT_IND === true };
 }
 
-function wrong(reason: string, message: string): ReauthenticationVerdict {
+function wrong(reason: AkaServerRefusal["reason"], message: string): ReauthenticationVerdict {
   return { kind: "wrong", refusal: { reason, message, by: "us" } };
 }

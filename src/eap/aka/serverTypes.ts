@@ -51,6 +51,25 @@ export type AkaServerAnswer =
 
 export type VectorRefusal = "UnknownSubscriber" | "NotSubscribed" | "WrongAuts" | "Unavailable";
 
+/** Why the server let nobody in; `by` is "them" for the first two, which the peer says. */
+export interface AkaServerRefusal extends EapRefusal {
+  reason:
+    | "AuthenticationRejected"
+    | "ClientError"
+    | VectorRefusal
+    | "BadVector"
+    | "NoUsableIdentity"
+    | "MalformedResponse"
+    | "UnexpectedResponse"
+    | "WrongMac"
+    | "WrongCheckcode"
+    | "WrongRes"
+    | "WrongKdf"
+    | "WrongCounter"
+    | "CannotSynchronize"
+    | "TemporarilyDenied";
+}
+
 /** What a USIM answered to a SQN that it does not accept (TS 33.102 6.3.5). */
 export interface Resync {
   rand: Bytes;
@@ -122,5 +141,5 @@ export type AkaServerState =
   | { kind: "ExpectReauthentication"; reauthentication: Reauthentication }
   | { kind: "AwaitAuthorization"; result: EapResult; protection: Protection; indicate: boolean }
   /** `protection` is there for notifications after authentication only. */
-  | { kind: "ExpectNotification"; outcome: EapResult | EapRefusal; protection: Protection | undefined }
+  | { kind: "ExpectNotification"; outcome: EapResult | AkaServerRefusal; protection: Protection | undefined }
   | { kind: "Ended" };

@@ -11,7 +11,16 @@ import { EapAuthenticator } from "../../../src/eap/authenticator.ts";
 import { EapPeer } from "../../../src/eap/peer.ts";
 import { seededRandom } from "../../../src/sim/random.ts";
 import { mutated, octets, withOwnLength } from "../arbitrary.ts";
-import { agreed, converse, Device, type Direction, Operator, type Outcome, type Settings } from "./conversation.ts";
+import {
+  agreed,
+  converse,
+  Device,
+  type Direction,
+  Operator,
+  type Outcome,
+  reasons,
+  type Settings,
+} from "./conversation.ts";
 import { peerOptions, serverOptions } from "./options.ts";
 
 const VARIANTS = [AKA, AKA_PRIME];
@@ -198,6 +207,96 @@ test("a server that notifies twice, or asks for an identity after a challenge, i
   const [effect] = rejecting.receive(encodeAkaMessage("request", AKA, 2, "identity", { AT_ANY_ID_REQ: true }));
   assert.ok(effect?.kind === "response" && effect.packet[5] === 14);
   assert.equal(rejecting.fail()?.reason, "IdentityRequestOutOfOrder");
+});
+
+test("a challenge or an identity request after authentication is refused by the peer", () => {
+  for (const variant of VARIANTS) {
+    for (const subtype of ["challenge", "identity", "reauthentication"] as const) {
+      const outcome = run({ serverVariants: [variant], peerVariants: [variant] }, false, (packet) => {
+        if (packet[0] !== 3) return [packet];
+        const block = Buffer.alloc(16);
+        const attributes = {
+          challenge: { AT_RAND: block, AT_AUTN: block },
+          identity: { AT_ANY_ID_REQ: true as const },
+          reauthentication: { AT_IV: block, AT_ENCR_DATA: block },
+        }[subtype];
+        const mac = subtype === "identity" ? undefined : { kAut: block };
+        return [encodeAkaMessage("request", variant, packet[1]! + 1, subtype, attributes, mac), packet];
+      });
+      assert.deepEqual(reasons(outcome)[1], undefined);
+      assert.equal(outcome.packets.at(-1)!.packet[5], 14);
+      assert.equal(
+        outcome.peerOf.receive(Buffer.from([4, outcome.packets.at(-1)!.packet[1]!, 0, 4]))[0]?.kind,
+        "failed",
+      );
+    }
+  }
+});
+
+test("a response that does not fit what was asked is refused by the server, whatever it is", () => {
+  for (const variant of VARIANTS) {
+    const auts = { AT_AUTS: Buffer.alloc(14), ...(variant === AKA_PRIME ? { AT_KDF: [1] } : {}) };
+    const responses = {
+      identity: { AT_IDENTITY: Buffer.from("0") },
+      authenticationReject: {},
+      synchronizationFailure: auts,
+      notification: {},
+      challenge: { AT_RES: Buffer.alloc(8) },
+      reauthentication: { AT_IV: Buffer.alloc(16), AT_ENCR_DATA: Buffer.alloc(16) },
+    } as const;
+    const fitting: Record<number, readonly string[]> = {
+      5: ["identity"],
+      1: ["challenge", "authenticationReject", "synchronizationFailure"],
+      13: ["reauthentication"],
+    };
+    for (const [awaited, fits] of Object.entries(fitting)) {
+      for (const [subtype, attributes] of Object.entries(responses)) {
+        if (fits.includes(subtype)) continue;
+        const mac = subtype === "reauthentication" ? { kAut: Buffer.alloc(16) } : undefined;
+        const settings = {
+          serverVariants: [variant],
+          peerVariants: [variant],
+          server: { alwaysAskIdentity: awaited === "5" },
+        };
+        const outcome = run(settings, awaited === "13", (packet, direction, n) => {
+          if (direction === "request" || n !== 1) return [packet];
+          return [encodeAkaMessage("response", variant, packet[1]!, subtype as "challenge", attributes, mac)];
+        });
+        assert.equal(reasons(outcome)[0], "UnexpectedResponse", `${subtype} where ${awaited} is awaited`);
+      }
+    }
+  }
+});
+
+test("a message that makes no sense is answered as RFC 4187 6.3 has it: Client-Error, or a notification", () => {
+  for (const variant of VARIANTS) {
+    const settings = { serverVariants: [variant], peerVariants: [variant] };
+    const nonsense = (packet: Buffer) =>
+      withOwnLength(Buffer.concat([packet.subarray(0, 8), Buffer.from("7f010000", "hex")]));
+    const request = run(settings, false, (packet, way, n) => [
+      way === "request" && n === 1 ? nonsense(packet) : packet,
+    ]);
+    assert.deepEqual(reasons(request), ["ClientError", "MalformedRequest"]);
+    const response = run(settings, false, (packet, way, n) => [
+      way === "response" && n === 1 ? nonsense(packet) : packet,
+    ]);
+    assert.deepEqual(reasons(response), ["MalformedResponse", "Notified"]);
+  }
+});
+
+test("a peer whose USIM refuses every SQN gives up after two synchronization failures", () => {
+  const peer = new AkaPeer(AKA, peerOptions(seededRandom(1)), Buffer.from("x"));
+  const block = Buffer.alloc(16);
+  const subtypes = [1, 2, 3].map((id) => {
+    peer.receive(
+      encodeAkaMessage("request", AKA, id, "challenge", { AT_RAND: block, AT_AUTN: block }, { kAut: block }),
+    );
+    const [effect] = peer.answer({ ask: "usim", answer: { kind: "syncFailure", auts: Buffer.alloc(14) } });
+    assert.ok(effect?.kind === "response");
+    return effect.packet[5];
+  });
+  assert.deepEqual(subtypes, [4, 4, 14]);
+  assert.equal(peer.fail()?.reason, "CannotSynchronize");
 });
 
 test("a server that sends requests without end is left by the peer", () => {

@@ -6,20 +6,14 @@ import type { AkaServerOptions, AkaServerWorld } from "../../../src/eap/aka/serv
 import type { AkaVariant } from "../../../src/eap/aka/variant.ts";
 import { type AuthenticatorEffect, EapAuthenticator } from "../../../src/eap/authenticator.ts";
 import type { EapRefusal, EapResult } from "../../../src/eap/method.ts";
+import { sealResponse, verifyRequest } from "../../../src/radius/codec/authenticators.ts";
+import { eapMessage, eapOf } from "../../../src/radius/codec/eapMessage.ts";
+import { mppeKeys } from "../../../src/radius/codec/mppeKeys.ts";
+import { Code } from "../../../src/radius/codec/numbers.ts";
+import { attribute, attributeOf, decodePacket } from "../../../src/radius/codec/packet.ts";
 import { seededRandom } from "../../../src/sim/random.ts";
 import type { Operator } from "../aka/conversation.ts";
 import { serverOptions } from "../aka/options.ts";
-import {
-  Code,
-  decodePacket,
-  eapMessage,
-  eapOf,
-  firstOf,
-  mppeKeys,
-  plain,
-  sealResponse,
-  verifyRequest,
-} from "./radius.ts";
 
 export const SECRET = Buffer.from("radius secret");
 
@@ -57,7 +51,7 @@ export async function startEapServer(
     const request = decodePacket(bytes);
     if (request.code !== Code.AccessRequest || verifyRequest(bytes, SECRET) !== undefined) return;
     const eap = Buffer.from(eapOf(request) ?? []);
-    const known = sessions.get(firstOf(request, STATE)?.toString("hex") ?? "");
+    const known = sessions.get(attributeOf(request, "State")?.toString("hex") ?? "");
     const authenticator =
       known ??
       new EapAuthenticator<AkaServerWorld>({
@@ -73,7 +67,7 @@ export async function startEapServer(
       if (effect.kind === "send") {
         const state = random.bytes(8);
         sessions.set(state.toString("hex"), authenticator);
-        const attributes = [...eapMessage(effect.packet), plain(STATE, state)];
+        const attributes = [...eapMessage(effect.packet), attribute("State", state)];
         socket.send(sealResponse(Code.AccessChallenge, request, attributes, SECRET), from.port, from.address);
       } else if (effect.kind === "succeeded" || effect.kind === "failed") {
         outcomes.push(effect.kind === "succeeded" ? effect.result : effect.refusal);
@@ -96,5 +90,3 @@ export async function startEapServer(
     },
   };
 }
-
-const STATE = 24;

@@ -12,10 +12,14 @@ import { AMF_SEPARATED, makeVector, readAuts } from "../../../src/eap/authentica
 import type { EapRefusal, EapResult } from "../../../src/eap/method.ts";
 import { EapPeer, type PeerEffect } from "../../../src/eap/peer.ts";
 import { nextSqn, resynchronized, SQN_DEFAULTS } from "../../../src/eap/sqn.ts";
+import { sealRequest, verifyResponse } from "../../../src/radius/codec/authenticators.ts";
+import { eapMessage, eapOf } from "../../../src/radius/codec/eapMessage.ts";
+import { mskOf } from "../../../src/radius/codec/mppeKeys.ts";
+import { Code } from "../../../src/radius/codec/numbers.ts";
+import { attribute, attributeOf, decodePacket } from "../../../src/radius/codec/packet.ts";
 import { seededRandom } from "../../../src/sim/random.ts";
 import { type Device, IMSI, type Operator } from "../aka/conversation.ts";
 import { peerOptions } from "../aka/options.ts";
-import { Code, decodePacket, eapMessage, eapOf, firstOf, mskOf, plain, sealRequest } from "./radius.ts";
 import { bindUnixDatagram, type UnixDatagramSocket } from "./unixDatagram.ts";
 
 const SECRET = "radius secret";
@@ -139,13 +143,20 @@ export async function authenticateAt(
     const response = effects.find((effect) => effect.kind === "send");
     if (response?.kind !== "send") throw new Error(`the peer is silent: ${JSON.stringify(effects)}`);
     const authenticator = random.bytes(16);
-    const attributes = [plain(1, identity), plain(32, "tests"), ...eapMessage(response.packet)];
-    if (state.value !== undefined) attributes.push(plain(24, state.value));
+    const attributes = [
+      attribute("User-Name", identity.toString()),
+      attribute("NAS-Identifier", "tests"),
+      ...eapMessage(response.packet),
+    ];
+    if (state.value !== undefined) attributes.push(attribute("State", state.value));
     const request = sealRequest(Code.AccessRequest, state.id++, attributes, Buffer.from(SECRET), authenticator);
     const answered = once(socket, "message") as Promise<[Buffer]>;
     socket.send(request, hostapd.port, "127.0.0.1");
-    const answer = decodePacket((await answered)[0]);
-    state.value = firstOf(answer, 24);
+    const [bytes] = await answered;
+    const problem = verifyResponse(bytes, authenticator, Buffer.from(SECRET));
+    if (problem !== undefined) throw new Error(problem);
+    const answer = decodePacket(bytes);
+    state.value = attributeOf(answer, "State");
     const eap = Buffer.from(eapOf(answer)!);
     if (answer.code === Code.AccessChallenge) return relay(eap);
     const [end] = settle(peer, device, peer.receive(eap));

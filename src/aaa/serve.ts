@@ -27,7 +27,7 @@ import { type AaaEvent, AaaServer } from "./server.ts";
 import { makeTables } from "./tables.ts";
 
 /** A configuration or file that the AAA server cannot work with; the message says what to put right. */
-export class AaaSetupError extends Error {
+class AaaSetupError extends Error {
   override readonly name = "AaaSetupError";
 }
 

@@ -55,7 +55,7 @@ export interface Operator {
   events: AaaEvent[];
 }
 
-export const OPEN_POLICY: DevicePolicy = {
+const OPEN_POLICY: DevicePolicy = {
   unknownDevices: "allow",
   authentication: "either",
   hostingPartyBinding: "off",

@@ -35,8 +35,9 @@ export class Place {
       writeFileSync(join(this.folder, name), text);
   }
 
-  async serve(ends: AsyncDisposableStack, lines: string[] = []): Promise<RunningAaa> {
-    const running = await serveAaa(this.file, REAL, (line) => lines.push(line));
+  /** `onLine` gets each line of the log. */
+  async serve(ends: AsyncDisposableStack, onLine: (line: string) => void = () => {}): Promise<RunningAaa> {
+    const running = await serveAaa(this.file, REAL, onLine);
     ends.defer(() => running.stop());
     return running;
   }
@@ -132,22 +133,28 @@ export async function authenticateByDiameter(
   return answer;
 }
 
-/** EAP through RADIUS to its end; gives the last reply. */
+/**
+ * EAP through RADIUS to its end; gives the last reply. `start` is how a gateway begins: by EAP-Start, or by the identity
+ * response that it makes itself, since FreeRADIUS as a proxy loses the empty EAP-Message of an EAP-Start.
+ */
 export async function authenticateByRadius(
   requester: RadiusRequester,
   party: HostingParty,
   attributes: readonly Attribute[],
   firstState?: Buffer,
+  start: "empty" | "identity" = "empty",
 ): Promise<RadiusReply> {
-  const user = attribute("User-Name", party.begin());
+  const identity = party.begin();
+  const user = attribute("User-Name", identity);
+  const response = Buffer.concat([Buffer.from([2, 0, 0, 5 + identity.length, 1]), Buffer.from(identity)]);
   const stateOf = (state: Buffer | undefined) => (state === undefined ? [] : [attribute("State", state)]);
   const ask = (payload: Buffer, state: Buffer | undefined) =>
     requester.request(Code.AccessRequest, [user, ...attributes, ...stateOf(state), ...eapMessage(payload)]);
-  let reply = await ask(EMPTY, firstState);
+  let reply = await ask(start === "empty" ? EMPTY : response, firstState);
   for (let round = 0; round < 10 && reply.packet.code === Code.AccessChallenge; round++) {
-    const response = party.receive(eapOf(reply.packet)!);
-    if (response === undefined) break;
-    reply = await ask(response, attributeOf(reply.packet, "State"));
+    const next = party.receive(eapOf(reply.packet)!);
+    if (next === undefined) break;
+    reply = await ask(next, attributeOf(reply.packet, "State"));
   }
   const last = eapOf(reply.packet);
   if (last !== undefined && reply.packet.code !== Code.AccessChallenge) party.receive(last);

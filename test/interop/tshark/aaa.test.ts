@@ -118,7 +118,7 @@ test("tshark finds the authenticators of all RADIUS packets right, and no attrib
     const request = sealRequest(code, index, asked, secret, random.bytes(16));
     const { authenticator } = decodePacket(request);
     const keys = verdict === Code.AccessAccept ? mppeKeys(random.bytes(64), secret, authenticator, random) : [];
-    const answer = sealResponse(verdict, { identifier: index, authenticator }, [...answered, ...keys], secret);
+    const answer = sealResponse(verdict, { code, identifier: index, authenticator }, [...answered, ...keys], secret);
     const server = { address: "10.0.0.1", port };
     packets.push(capturedPacket({ at: index, from: SEGW, to: server, payload: request }));
     packets.push(capturedPacket({ at: index, from: server, to: SEGW, payload: answer }));

@@ -51,9 +51,17 @@ export class DiameterFront {
   readonly #aaa: AaaServer;
   readonly #identity: DiameterIdentity;
   readonly #service: () => DiameterService;
+  readonly #onFault: (error: unknown) => void;
   readonly #gateways = new Map<string, DiameterGateway>();
 
-  constructor(aaa: AaaServer, identity: DiameterIdentity, service: () => DiameterService) {
+  /** `onFault` hears what is wrong with the store or this program; the peer does not. */
+  constructor(
+    aaa: AaaServer,
+    identity: DiameterIdentity,
+    service: () => DiameterService,
+    onFault: (error: unknown) => void,
+  ) {
+    this.#onFault = onFault;
     this.#aaa = aaa;
     this.#identity = identity;
     this.#service = service;
@@ -77,6 +85,7 @@ export class DiameterFront {
     } catch (error) {
       if (error instanceof DiameterError)
         return makeErrorAnswer(message, this.#identity, { ...error, message: error.message });
+      this.#onFault(error);
       return this.#error(message, ResultCode.UNABLE_TO_COMPLY, "the AAA server failed");
     }
   }

@@ -25,6 +25,8 @@ export interface RadiusFrontOptions {
   random: Random;
   /** Sends Disconnect and CoA to a client, by its name; undefined where none is configured. */
   requesterFor(client: string): RadiusRequester | undefined;
+  /** The store or this program is at fault; the client hears nothing of it. */
+  onFault(error: unknown): void;
 }
 
 export class RadiusFront {
@@ -47,7 +49,8 @@ export class RadiusFront {
       // A value not of its attribute's format: RFC 2865 5 wants such a request refused or dropped.
       if (error instanceof DecodeError && packet.code === Code.AccessRequest)
         return { code: Code.AccessReject, attributes: [] };
-      // The store failed: without an answer the client asks again, or another server.
+      // Without an answer the client asks again, or another server.
+      this.#options.onFault(error);
       return undefined;
     }
   }

@@ -27,7 +27,7 @@ import { type AaaEvent, AaaServer } from "./server.ts";
 import { makeTables } from "./tables.ts";
 
 /** A configuration or file that the AAA server cannot work with; the message says what to put right. */
-export class AaaSetupError extends Error {
+class AaaSetupError extends Error {
   override readonly name = "AaaSetupError";
 }
 
@@ -159,7 +159,12 @@ class Aaa {
   async #startDiameter(section: NonNullable<AaaConfig["diameter"]>, tls: TlsCredentials | undefined): Promise<void> {
     const { host, realm, listen, peers, watchdog, answerWithin } = section;
     const local = this.#config.hss.kind === "local" && this.#config.hss.serve;
-    const front = new DiameterFront(this.server, this.#identity, () => this.#service);
+    const front = new DiameterFront(
+      this.server,
+      this.#identity,
+      () => this.#service,
+      (error) => this.#fault(error),
+    );
     const swx = new SwxServer(this.#hss, this.#identity, () => this.#service);
     if (local) this.#swx = swx;
     const needsSwx = local || this.#config.hss.kind === "swx";
@@ -215,6 +220,7 @@ class Aaa {
       aaa: this.server,
       ...this.#environment,
       requesterFor: (client) => this.#requesters.get(client),
+      onFault: (error) => this.#fault(error),
     });
     this.#radius = await RadiusListener.start({
       ...this.#environment,
@@ -283,6 +289,11 @@ class Aaa {
     } catch (error) {
       throw new AaaSetupError(`cannot read ${this.#at(path)}: ${error instanceof Error ? error.message : error}`);
     }
+  }
+
+  #fault(error: unknown): void {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.#log.error({ event: "fault" }, `a request could not be answered: ${text}`);
   }
 
   #report(event: AaaEvent): void {

@@ -129,6 +129,8 @@ export class AaaServer {
 
   /** 7.x-1: whether a device, by its certificate's identity, may connect; apart from revocation. */
   async authorizeDevice(query: AccessQuery & { device: string }): Promise<Decision> {
+    if (!this.#owns(query.session, query.gateway))
+      return this.#refuse(query, undefined, "UnknownSession", "the session is another gateway's");
     const verdict = await this.#options.devices.authorize(query.device, query.from);
     if (!verdict.allowed)
       return this.#refuse(query, undefined, verdict.reason, `device ${query.device} may not connect`);

@@ -88,7 +88,6 @@ export const AVPS = {
   // Goes back in the answer as it came: a proxy's own state (RFC 6733 6.7.2).
   "Proxy-Info": { code: 284, vendor: 0, mandatory: true, format: "OctetString" },
   "Re-Auth-Request-Type": must(285, "Enumerated"),
-  "Redirect-Host": must(292, "DiameterURI"),
   "Result-Code": must(268, "Unsigned32"),
   "Route-Record": must(282, "DiameterIdentity"),
   "Session-Id": must(263, "UTF8String"),

@@ -323,11 +323,18 @@ test("AVP numbers are unique, and every name in a grammar is in the dictionary",
     ...[...COMMANDS.values()].flatMap(({ request, answer }) => [request, answer]),
     ...definitions.flatMap(([, definition]) => (definition.format === "Grouped" ? [definition.members] : [])),
   ];
+  const used = new Set<string>();
   for (const { required, optional, repeated } of grammars) {
     const names = [...required, ...optional, ...repeated];
     for (const name of names) assert.ok(Object.hasOwn(AVPS, name), name);
+    for (const name of names) used.add(name);
     assert.equal(new Set(names).size, names.length, "no name twice");
   }
+  assert.deepEqual(
+    definitions.map(([name]) => name).filter((name) => !used.has(name)),
+    [],
+    "what no grammar names",
+  );
 });
 
 test("a description shows identities and results, and no key, response or vector", () => {

@@ -143,7 +143,7 @@ test("what is sealed is believed with the same secret, and not with another, nor
 });
 
 test("an answer is believed for its own request only, and never without Message-Authenticator", () => {
-  const request = { identifier: 9, authenticator: Buffer.alloc(16, 1) };
+  const request = { code: Code.AccessRequest, identifier: 9, authenticator: Buffer.alloc(16, 1) };
   for (const code of [
     Code.AccessAccept,
     Code.AccessReject,
@@ -156,6 +156,14 @@ test("an answer is believed for its own request only, and never without Message-
     assert.equal(verifyResponse(answer, Buffer.alloc(16, 2), SECRET), "WrongAuthenticator");
     assert.equal(answer[20], 80, "Message-Authenticator is the first attribute");
   }
+});
+
+test("accounting carries no Message-Authenticator, an answer to Status-Server does (RFC 2869 5.19, RFC 5997 3)", () => {
+  const has = (bytes: Buffer) => decodePacket(bytes).attributes.some(({ type }) => type === 80);
+  const request = { code: Code.AccountingRequest, identifier: 9, authenticator: Buffer.alloc(16, 1) };
+  assert.equal(has(sealRequest(Code.AccountingRequest, 1, [], SECRET, Buffer.alloc(16))), false);
+  assert.equal(has(sealResponse(Code.AccountingResponse, request, [], SECRET)), false);
+  assert.equal(has(sealResponse(Code.AccountingResponse, { ...request, code: Code.StatusServer }, [], SECRET)), true);
 });
 
 test("a packet with a second Message-Authenticator is not believed", () => {

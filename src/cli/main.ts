@@ -1,5 +1,6 @@
 /** femtogate <role|tool> ...: picks the command, prints help, turns errors into messages and exit statuses. */
 import { nearest } from "../config/nearest.ts";
+import { END_WITH_STDIN } from "../lab/roleProcess.ts";
 import { type Command, type Io, UsageError } from "./command.ts";
 
 const COMMANDS: Record<string, { summary: string; load: () => Promise<{ command: Command }> }> = {
@@ -65,6 +66,14 @@ function overview(): string {
 const stopped = new Promise<void>((resolve) => {
   process.once("SIGINT", () => resolve());
   process.once("SIGTERM", () => resolve());
+  for (const stream of [process.stdout, process.stderr])
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EPIPE") throw error;
+      // Whoever read it has gone, as in `femtogate lab | head`: nobody is left to go on for.
+      resolve();
+    });
+  // For roles that must not outlive who started them, however that one ends.
+  if (process.env[END_WITH_STDIN] !== undefined) process.stdin.once("end", () => resolve()).resume();
 });
 
 process.exitCode = await main(process.argv.slice(2), {
@@ -74,3 +83,5 @@ process.exitCode = await main(process.argv.slice(2), {
   env: process.env,
   stopped,
 });
+// Standard input, listened to, would keep a process that has done its work.
+if (process.env[END_WITH_STDIN] !== undefined) process.stdin.destroy();

@@ -90,7 +90,9 @@ async function sourceAddress(remote: string, port: number): Promise<string> {
   try {
     await new Promise<void>((resolve, reject) => {
       socket.once("error", reject);
-      socket.connect(port, remote, resolve);
+      socket.once("connect", resolve);
+      // With a callback it would be that which hears of an error.
+      socket.connect(port, remote);
     });
     return socket.address().address;
   } catch (error) {

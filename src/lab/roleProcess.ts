@@ -37,7 +37,11 @@ export class RoleProcess {
   private constructor(start: RoleStart) {
     this.name = start.name;
     const [command, ...args] = [...start.prefix, process.execPath, start.program ?? MAIN, ...start.args];
-    this.#child = spawn(command!, args, { stdio: ["pipe", "pipe", "pipe"], detached: true });
+    this.#child = spawn(command!, args, {
+      stdio: ["pipe", "pipe", "pipe"],
+      detached: true,
+      env: { ...process.env, [END_WITH_STDIN]: "1" },
+    });
     createInterface({ input: this.#child.stdout! }).on("line", (line) => this.#onLine(line, start));
     createInterface({ input: this.#child.stderr! }).on("line", (line) => this.#remember(line));
     this.ended = new Promise((resolve) => {
@@ -120,6 +124,8 @@ export class RoleProcess {
   }
 }
 
+/** Set for a role that is to end when its standard input does: at the latest when the process that started it is gone. */
+export const END_WITH_STDIN = "FEMTOGATE_END_WITH_STDIN";
 const MAIN = fileURLToPath(new URL("../cli/main.ts", import.meta.url));
 /** Lines of a role's output that an error shows. */
 const MAX_LINES = 10;

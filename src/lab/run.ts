@@ -42,13 +42,34 @@ export class Lab {
   #gateway: RoleProcess | undefined;
   #places: Places | undefined;
   #directory: string | undefined;
+  #running: Promise<Summary> | undefined;
+  #stopping = false;
 
   constructor(options: LabOptions) {
     this.#options = options;
   }
 
-  /** Starts everything and runs all flows; the roles go on until `stop`. */
-  async run(): Promise<Summary> {
+  /** Starts everything and runs all flows; the roles go on until `stop`. Rejects with LabError where it cannot. */
+  run(): Promise<Summary> {
+    this.#running = this.#run();
+    return this.#running;
+  }
+
+  /** Ends every role, devices first, and removes what was made; also while `run` is still at it. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    const [pki, gateway, ...devices] = this.#roles;
+    await Promise.all(devices.map((role) => role.stop()));
+    await gateway?.stop();
+    await pki?.stop();
+    await this.#running?.catch(() => undefined);
+    this.#options.report.flush();
+    this.#places?.close();
+    if (this.#options.directory === undefined && this.#directory !== undefined)
+      rmSync(this.#directory, { recursive: true, force: true });
+  }
+
+  async #run(): Promise<Summary> {
     const { report, deviceCount, keys, clock, random } = this.#options;
     const directory = this.#openDirectory();
     const places = await this.#choosePlaces();
@@ -74,25 +95,12 @@ export class Lab {
     return summarize(flows, this.#leftOut);
   }
 
-  /** Ends every role, devices first, and removes what was made. */
-  async stop(): Promise<void> {
-    const [pki, gateway, ...devices] = this.#roles;
-    await Promise.all(devices.map((role) => role.stop()));
-    await gateway?.stop();
-    await pki?.stop();
-    this.#options.report.flush();
-    this.#places?.close();
-    if (this.#options.directory === undefined && this.#directory !== undefined)
-      rmSync(this.#directory, { recursive: true, force: true });
-  }
-
   #openDirectory(): string {
     const wanted = this.#options.directory;
     if (wanted === undefined) this.#directory = mkdtempSync(join(tmpdir(), "femtogate-lab-"));
     else {
       this.#directory = resolve(wanted);
-      mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
-      if (readdirSync(this.#directory).length > 0)
+      if (contentOf(this.#directory).length > 0)
         throw new LabError(`${wanted} is not empty; name a new folder or an empty one`);
     }
     return this.#directory;
@@ -174,7 +182,7 @@ export class Lab {
       );
     } catch (error) {
       if (!(error instanceof RoleFailed)) throw error;
-      this.#options.report.notice(error.message);
+      if (!this.#stopping) this.#options.report.notice(error.message);
       return { ...flow, reason: "NoOutcome" };
     }
     if (end.event === "attached") {
@@ -217,6 +225,7 @@ export class Lab {
   }
 
   #start(name: string, args: readonly string[], prefix: readonly string[]): RoleProcess {
+    if (this.#stopping) throw new LabError("the lab was stopped before its flows had ended");
     const role = RoleProcess.start({ name, args, prefix, onRecord: (record) => this.#onRecord(name, record) });
     this.#roles.push(role);
     return role;
@@ -227,6 +236,16 @@ export class Lab {
     if (name === GATEWAY_NAME && record.event === "failed" && typeof record.peer === "string")
       this.#refusals.set(record.peer, record);
     this.#ladder?.record(name, record);
+  }
+}
+
+/** What is in a folder, which is made where it is not there. */
+function contentOf(folder: string): string[] {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    return readdirSync(folder);
+  } catch (error) {
+    throw new LabError(`${folder} cannot be used as a folder (${(error as NodeJS.ErrnoException).code ?? error})`);
   }
 }
 

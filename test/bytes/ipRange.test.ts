@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import fc from "fast-check";
-import { cidrRange, formatIp, parseCidr, parseIp, rangeBlocks } from "../../src/bytes/ip.ts";
+import { cidrRange, parseIp, rangeBlocks } from "../../src/bytes/ip.ts";
 
 /** Two addresses of one family, the lower first; near each other or anywhere. */
 const ranges = fc.oneof(

@@ -26,9 +26,9 @@ export class Credentials implements Disposable {
   readonly #directory = mkdtempSync(join(tmpdir(), "femtogate-e2e-"));
   #folders = 0;
 
-  /** `seed` tells the PKIs of one test apart: each has roots of its own under the same names. */
-  constructor(seed = 1) {
-    const environment = { clock: { now: () => START }, random: seededRandom(`credentials ${seed}`) };
+  /** `seed` tells the PKIs of one test apart: each has roots of its own under the same names. `now`: when all is issued. */
+  constructor(seed = 1, now = START) {
+    const environment = { clock: { now: () => now }, random: seededRandom(`credentials ${seed}`) };
     this.pki = Pki.create(join(this.#directory, "pki"), environment, { keys: "p-256", ocspUrl: RESPONDER });
   }
 

@@ -58,6 +58,13 @@ test("without a name that resolves it is told what is missing, and nothing is bo
   assert.deepEqual(nameless.bound, []);
 });
 
+test("without a way there it is told so, and nothing is bound", async () => {
+  // Without its interface a link-local address leads nowhere.
+  await using lost = new Tried({ name: "fe80::1", addresses: [], ports: PORTS });
+  await assert.rejects(lost.next(1), { name: "NoPathError", message: /^no way to fe80::1 \(E\w+\)$/ });
+  assert.deepEqual(lost.bound, []);
+});
+
 test("nothing is looked up or bound before the first attempt", async () => {
   await using paths = new Tried({ name: "no..such..name", addresses: [], ports: PORTS });
   assert.deepEqual(paths.bound, []);

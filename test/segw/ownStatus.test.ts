@@ -4,8 +4,8 @@ import type { Bytes } from "../../src/bytes/bytes.ts";
 import { OcspResponder } from "../../src/pki/ocspResponder.ts";
 import { OwnStatus, type OwnStatusOptions } from "../../src/segw/ownStatus.ts";
 import { buildOcspError, parseOcspRequest, parseOcspResponse } from "../../src/x509/ocsp.ts";
-import { Credentials, RESPONDER, START } from "../e2e/credentials.ts";
-import { makePki } from "../pki/folder.ts";
+import { Credentials, RESPONDER, SEGW, START } from "../e2e/credentials.ts";
+import { LEAF_EXTENSIONS, make } from "../x509/made.ts";
 
 const credentials = new Credentials();
 after(() => credentials[Symbol.dispose]());
@@ -137,13 +137,10 @@ test("a certificate whose issuer is not at hand, or that names no responder, is 
     'the issuer of our certificate "O=Operator, CN=SeGW CA" is not at hand: add it to credentials.roots',
   ]);
   assert.equal((await rootless.status.responses()).length, 1);
-  const silent = makePki(t);
-  const issued = silent.issue({ profile: "segw", dns: ["segw.operator.example"] });
-  const nameless = own({ chain: issued.chain, roots: [silent.ca("operator-root")] });
-  assert.deepEqual(nameless.problems, [
-    'no OCSP responder for our certificate "O=Operator, CN=segw.operator.example": set ownStatus.url',
-    'no OCSP responder for our certificate "O=Operator, CN=SeGW CA": set ownStatus.url',
-  ]);
+  const issuer = make({ name: "CA" });
+  const nameless = make({ name: SEGW, issuer, extensions: LEAF_EXTENSIONS });
+  const { problems } = own({ chain: [nameless.certificate], roots: [issuer.certificate] });
+  assert.deepEqual(problems, [`no OCSP responder for our certificate "O=Femtogate, CN=${SEGW}": set ownStatus.url`]);
 });
 
 /** An own status whose responder is the PKI's; `answerWith` puts another in its place, `held` makes it wait. */

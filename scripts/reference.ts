@@ -93,10 +93,7 @@ function rolePage({ name, usage }: Command, keys: readonly ConfigKey[]): Page {
 
 ## Sections
 
-${table(
-  ["section", "what it is about"],
-  sections.map(({ path, comment }) => [code(path), comment]),
-)}
+${table(["section", "what it is about"], sections.map(sectionRow))}
 
 ## Keys
 
@@ -104,6 +101,10 @@ ${NOTATION}
 
 ${table(["key", "type", "default", "what it says"], rows)}`,
   };
+}
+
+function sectionRow({ path, comment, keysOf }: ConfigKey): string[] {
+  return [code(path), keysOf === undefined ? comment : `${comment} Takes the keys of ${code(keysOf)}.`];
 }
 
 function refusalsPage(): Page {

@@ -40,16 +40,25 @@ const tolerance = z
   .transform((value): Tolerance => (typeof value === "number" ? { kind: "grace", lasts: value } : { kind: value }));
 
 const ruleFields = {
+  /** Which are used, and in which order; `none` where nobody says otherwise. */
   methods: z.enum(["none", "crl", "ocsp", "both", "crlFirst", "ocspFirst"]).optional(),
+  /** `path` (the default): CA certificates below the root as well; `leaf`: only end entities. */
   scope: z.enum(["leaf", "path"]).optional(),
+  /** Whose servers are asked, in this order; `operator` and `manufacturer` if left out. */
   origins: z.array(z.enum(["operator", "manufacturer", "certificate"])).optional(),
+  /** The operator's servers. */
   operator: servers.optional(),
+  /** The manufacturer's servers. */
   manufacturer: servers.optional(),
   /** Hosts, and all below them, that certificates may send us to; any if left out. */
   namedHosts: z.array(fqdn.transform((host) => host.toLowerCase())).optional(),
+  /** The sources do not know or cover the certificate; `refuse` if left out, as with the next three. */
   unknown: tolerance.optional(),
+  /** What is known said good, and its nextUpdate has passed. */
   stale: tolerance.optional(),
+  /** No source gave a valid answer. */
   unreachable: tolerance.optional(),
+  /** No source is configured, and none that the certificate names may be asked. */
   noSource: tolerance.optional(),
 };
 const issuerRule = z.strictObject({
@@ -61,7 +70,11 @@ const issuerRule = z.strictObject({
     .default([]),
   ...ruleFields,
 });
-const classSection = z.strictObject({ ...ruleFields, issuers: z.array(issuerRule).default([]) });
+const classSection = z.strictObject({
+  ...ruleFields,
+  /** Issuers whose certificates have a rule of their own; the first that fits stands. */
+  issuers: z.array(issuerRule).default([]),
+});
 
 export const revocationSection = z.strictObject({
   /** For one check, all look-ups included. */
@@ -72,37 +85,55 @@ export const revocationSection = z.strictObject({
   disconnectOn: z.enum(["revoked", "refused"]).default("revoked"),
   /** Folder in which CRLs outlive a restart; none if left out. */
   cache: path.optional(),
+  /** How CRLs are fetched and read. */
   crl: z
     .strictObject({
       /** How often a CRL is asked for anew, if its nextUpdate is far. */
       refresh: duration.default(3600_000),
+      /** For one fetch. */
       timeLimit: duration.default(60_000),
+      /** Octets of a CRL. */
       maxBytes: z.number().int().min(1024).max(MAX_CRL).default(MAX_CRL),
-      /** They lead wherever a server likes; 0 follows none. */
+      /** Redirections followed, which lead wherever a server likes; 0 follows none. */
       maxRedirects: z.number().int().min(0).max(10).default(3),
+      /** How far clocks may differ. */
       tolerance: duration.default(300_000),
+      /** Fetches the delta CRLs that a CRL points to. */
       deltas: z.boolean().default(true),
       /** PEM files of CRL issuers that are no CAs of the paths in question. */
       signers: z.array(path).default([]),
     })
     .prefault({}),
+  /** How OCSP responders are asked. */
   ocsp: z
     .strictObject({
+      /** `get` for responders behind caches; no nonce is sent then. */
       method: z.enum(["get", "post"]).default("post"),
+      /** Whether requests have one, and whether responses must. */
       nonce: z.enum(["off", "optional", "required"]).default("optional"),
+      /** Octets (RFC 9654 2.1). */
       nonceLength: z.number().int().min(1).max(128).default(32),
+      /** Of the names and keys that a request tells certificates by; `sha256` where responders take it. */
       hash: z.enum(["sha1", "sha256"]).default("sha1"),
+      /** For one responder. */
       timeLimit: duration.default(5_000),
+      /** How far clocks may differ. */
       tolerance: duration.default(300_000),
+      /** A response without nextUpdate older than this is stale. */
       maxAge: duration.default(24 * 3600_000),
+      /** How long an answer is used again at most; a revocation shows so much later. */
       reuse: duration.default(3600_000),
       /** PEM files of responders that may answer for every CA. */
       trustedResponders: z.array(path).default([]),
+      /** Whether the certificate of a responder that a CA delegated to is checked itself, if it lacks nocheck. */
       delegates: z.enum(["trust", "check"]).default("trust"),
     })
     .prefault({}),
+  /** How device certificates are checked; docs/revocation-policy.md says what the rules come to. */
   device: classSection.prefault({}),
+  /** How certificates of gateways are checked. */
   gateway: classSection.prefault({}),
+  /** How certificates of management servers are checked. */
   managementServer: classSection.prefault({}),
 });
 

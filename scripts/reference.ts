@@ -111,7 +111,7 @@ function refusalsPage(): Page {
   const rows = refusals().map(({ reason, sides, messages, notifies, sources }) => [
     code(reason),
     [...sides].map((side) => SIDE_NAMES[side]).join(", "),
-    [...messages].join("<br>") || "as the decoder or the system says",
+    [...messages].join("<br>") || "says what was found",
     [...notifies].map(code).join(", "),
     [...sources].map((path) => `[${path}](../../${path})`).join("<br>"),
   ]);

@@ -93,10 +93,7 @@ function rolePage({ name, usage }: Command, keys: readonly ConfigKey[]): Page {
 
 ## Sections
 
-${table(
-  ["section", "what it is about"],
-  sections.map(({ path, comment }) => [code(path), comment]),
-)}
+${table(["section", "what it is about"], sections.map(sectionRow))}
 
 ## Keys
 
@@ -106,11 +103,15 @@ ${table(["key", "type", "default", "what it says"], rows)}`,
   };
 }
 
+function sectionRow({ path, comment, keysOf }: ConfigKey): string[] {
+  return [code(path), keysOf === undefined ? comment : `${comment} Takes the keys of ${code(keysOf)}.`];
+}
+
 function refusalsPage(): Page {
   const rows = refusals().map(({ reason, sides, messages, notifies, sources }) => [
     code(reason),
     [...sides].map((side) => SIDE_NAMES[side]).join(", "),
-    [...messages].join("<br>") || "as the decoder or the system says",
+    [...messages].join("<br>") || "says what was found",
     [...notifies].map(code).join(", "),
     [...sources].map((path) => `[${path}](../../${path})`).join("<br>"),
   ]);

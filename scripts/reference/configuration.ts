@@ -22,6 +22,8 @@ export interface ConfigKey {
   comment: string;
   /** A section, whose keys follow. */
   section: boolean;
+  /** Another section whose keys this one takes too; they are not listed again. */
+  keysOf: string | undefined;
 }
 
 /** All keys of the schema that `constantName` of `file` holds, each section before what is in it. */
@@ -30,7 +32,7 @@ export function configKeys(schema: z.ZodType, file: string, constantName: string
   const declared = constant(source, constantName);
   if (declared === undefined) throw new Error(`${file} has no constant ${constantName}`);
   const json = z.toJSONSchema(schema, { io: "input", unrepresentable: "any", override: addNames }) as JsonSchema;
-  return keysBelow("", json, fieldsOf(source, declared.value));
+  return keysBelow("", json, fieldsOf(source, declared.value), new Map());
 }
 
 /** What JSON Schema says, with our names of types as titles and defaults in the form they are written in. */
@@ -54,11 +56,21 @@ interface Field {
   file: SourceFile;
   value: Expression;
   comment: string | undefined;
+  /** The object literal that it stands in, which several sections may share. */
+  home: Expression;
 }
 
-function keysBelow(prefix: string, json: JsonSchema, fields: ReadonlyMap<string, Field>): ConfigKey[] {
+/** `told` says at which section the keys of an object literal are listed. */
+function keysBelow(
+  prefix: string,
+  json: JsonSchema,
+  fields: ReadonlyMap<string, Field>,
+  told: Map<Expression, string>,
+): ConfigKey[] {
+  for (const { home } of fields.values()) if (!told.has(home)) told.set(home, prefix);
   return Object.entries(json.properties ?? {}).flatMap(([name, property]) => {
     const field = fields.get(name);
+    if (field !== undefined && told.get(field.home) !== prefix) return [];
     const inner = field === undefined ? undefined : resolve(field.file, field.value);
     const comment = field?.comment ?? inner?.comment ?? (field && scalarComment(field)) ?? "";
     const list = property.items?.properties === undefined ? "" : "[]";
@@ -71,10 +83,13 @@ function keysBelow(prefix: string, json: JsonSchema, fields: ReadonlyMap<string,
       required: json.required?.includes(name) ?? false,
       comment,
       section: isSection,
+      keysOf: undefined,
     };
     if (!isSection) return [key];
-    const below = field === undefined ? new Map<string, Field>() : fieldsOf(field.file, field.value);
-    return [key, ...keysBelow(`${prefix}${name}${list}.`, section, below)];
+    const fieldsBelow = field === undefined ? new Map<string, Field>() : fieldsOf(field.file, field.value);
+    const elsewhere = [...fieldsBelow.values()].map(({ home }) => told.get(home)).find((path) => path !== undefined);
+    const keys = keysBelow(`${key.path}.`, section, fieldsBelow, told);
+    return [{ ...key, keysOf: elsewhere?.replace(/\.$/, "") }, ...keys];
   });
 }
 
@@ -85,7 +100,7 @@ function fieldsOf(file: SourceFile, expression: Expression): Map<string, Field> 
   if (found?.object.type !== "ObjectExpression") return fields;
   for (const property of found.object.properties) {
     if (property.type === "SpreadElement") {
-      const spread = found.file === undefined ? undefined : named(found.file, property.argument);
+      const spread = named(found.file, property.argument);
       if (spread?.value.type !== "ObjectExpression") continue;
       collect(spread.file, spread.value, fields);
     }
@@ -98,7 +113,8 @@ function collect(file: SourceFile, object: Expression, fields: Map<string, Field
   if (object.type !== "ObjectExpression") return;
   for (const property of object.properties) {
     if (property.type !== "Property" || property.key.type !== "Identifier") continue;
-    fields.set(property.key.name, { file, value: property.value, comment: commentBefore(file, property.start) });
+    const comment = commentBefore(file, property.start);
+    fields.set(property.key.name, { file, value: property.value, comment, home: object });
   }
 }
 
@@ -123,7 +139,7 @@ function resolve(
 }
 
 /** The constant that an identifier names, here or where it is imported from. */
-function named(file: SourceFile, expression: Expression): Field | undefined {
+function named(file: SourceFile, expression: Expression): Omit<Field, "home"> | undefined {
   if (expression.type !== "Identifier") return undefined;
   const { name } = expression;
   const here = constant(file, name);
@@ -154,8 +170,10 @@ function addNames({ zodSchema, jsonSchema }: { zodSchema: z.core.$ZodTypes; json
   json.default = zodSchema.def.innerType === duration ? durationText(Number(value)) : value;
 }
 
+/** "`http:` or `https:` URL" of /^https?$/. */
 function urlText({ _zod }: z.ZodURL): string {
-  return String(_zod.def.protocol ?? "").includes("s?") ? "`http:` or `https:` URL" : "`http:` URL";
+  const pattern = _zod.def.protocol;
+  return `${words(SCHEMES.filter((scheme) => pattern?.test(scheme) ?? true).map((scheme) => `\`${scheme}:\``))} URL`;
 }
 
 function typeText(json: JsonSchema): string {
@@ -163,7 +181,10 @@ function typeText(json: JsonSchema): string {
   if (json.const !== undefined) return `\`${json.const}\``;
   if (json.enum !== undefined) return words(json.enum.map((choice) => `\`${choice}\``));
   if (json.anyOf !== undefined) return words(json.anyOf.map(typeText));
-  if (json.items !== undefined) return `list of: ${typeText(json.items)}${atLeast(json)}`;
+  if (json.items !== undefined) {
+    const items = typeText(json.items);
+    return `list of: ${json.items.anyOf === undefined ? items : `(${items})`}${atLeast(json)}`;
+  }
   if (json.type === "boolean") return "`true` or `false`";
   if (json.type === "integer" || json.type === "number") return numberText(json);
   if (json.type === "string")
@@ -196,6 +217,8 @@ function durationText(value: number): string {
 function words(choices: readonly string[]): string {
   return choices.length < 2 ? choices.join("") : `${choices.slice(0, -1).join(", ")} or ${choices.at(-1)}`;
 }
+
+const SCHEMES = ["http", "https", "ldap", "file"] as const;
 
 const OBJECTS: ReadonlySet<string> = new Set(["object", "strictObject", "looseObject"]);
 

@@ -1,11 +1,11 @@
 /**
  * The typed reasons for which an attachment is refused or fails, with the messages that go with them, as they stand in
- * the code: object literals with `reason` and `message`, `refuse(...)`, `untrusted(...)`, AuthSignatureError, and the
- * cases of `describePathRefusal`.
+ * the code: object literals with `reason` and `message`, `refuse(...)`, `untrusted(...)`, AuthSignatureError, and what
+ * turns refusals of paths and of revocation status into sentences.
  */
-import { type Expression, type Node, Visitor } from "oxc-parser";
+import { type Node, Visitor } from "oxc-parser";
 import type { SourceFile } from "../tidy/tree.ts";
-import { propertiesOf, sourcesAt, textOf } from "./sources.ts";
+import { propertiesOf, sourcesAt, textOf, textsOf } from "./sources.ts";
 
 /** Whose log the reason can stand in. */
 export type Side = "segw" | "henb";
@@ -56,10 +56,12 @@ interface Reason {
 function reasonsIn(file: SourceFile): Reason[] {
   const found: Reason[] = [];
   const notifies = new Map<Node, string>();
-  const add = (reason: string | undefined, message: Expression | undefined, notify?: string) => {
-    if (reason === undefined || !/^[A-Z][A-Za-z]+$/.test(reason)) return;
-    if (NEVER_LOGGED.has(`${file.path} ${reason}`)) return;
-    found.push({ reason: RENAMED[`${file.path} ${reason}`] ?? reason, message: textOf(message), notify });
+  const add = (reasons: readonly string[], message: Node | null | undefined, notify?: string) => {
+    for (const reason of reasons) {
+      const here = `${file.path} ${reason}`;
+      if (!/^[A-Z][A-Za-z]+$/.test(reason) || NEVER_LOGGED.has(here)) continue;
+      found.push({ reason: RENAMED[here] ?? reason, message: textOf(message), notify });
+    }
   };
   new Visitor({
     CallExpression({ callee, arguments: given }) {
@@ -68,12 +70,12 @@ function reasonsIn(file: SourceFile): Reason[] {
       const object = given.find((argument) => argument.type === "ObjectExpression");
       if (object !== undefined && notify !== undefined) notifies.set(object, notify);
       const [reason, message] = given;
-      if (reason?.type !== "SpreadElement" && message?.type !== "SpreadElement") add(textOf(reason), message);
+      add(textsOf(reason), message);
     },
     NewExpression({ callee, arguments: given }) {
       if (callee.type !== "Identifier" || callee.name !== "AuthSignatureError") return;
       const [reason, message] = given;
-      if (reason?.type !== "SpreadElement" && message?.type !== "SpreadElement") add(textOf(reason), message);
+      add(textsOf(reason), message);
     },
     ObjectExpression(object) {
       const properties = propertiesOf(object);
@@ -81,20 +83,29 @@ function reasonsIn(file: SourceFile): Reason[] {
       if (message === undefined) return;
       const notify = properties.get("notify");
       const told = notifies.get(object) ?? (notify && notifyName(notify));
-      add(textOf(properties.get("reason") ?? properties.get("name")), message, told);
+      add(textsOf(properties.get("reason") ?? properties.get("name")), message, told);
     },
-    FunctionDeclaration({ id, body }) {
-      if (id?.name !== "describePathRefusal" || body === null) return;
-      for (const statement of body.body) {
-        if (statement.type !== "SwitchStatement") continue;
-        for (const { test, consequent } of statement.cases) {
-          const [answer] = consequent;
-          if (answer?.type === "ReturnStatement") add(textOf(test ?? undefined), answer.argument ?? undefined);
-        }
-      }
+    // `case "Expired": return ...` and `if (refusal.reason === "CertificateRevoked") { ... return ... }`
+    SwitchCase({ test, consequent }) {
+      if (DESCRIBING.has(file.path)) add(textsOf(test), returned(consequent));
+    },
+    IfStatement({ test, consequent }) {
+      if (!DESCRIBING.has(file.path) || test.type !== "BinaryExpression") return;
+      add(textsOf(test.right), returned(consequent.type === "BlockStatement" ? consequent.body : [consequent]));
+    },
+    // { StatusStale: (who) => ... }
+    Property({ key, value }) {
+      if (!DESCRIBING.has(file.path) || key.type !== "Identifier" || value.type !== "ArrowFunctionExpression") return;
+      add([key.name], value.body);
     },
   }).visit(file.program);
   return found;
+}
+
+/** What the last of these statements returns. */
+function returned(statements: readonly Node[]): Node | null | undefined {
+  const last = statements.at(-1);
+  return last?.type === "ReturnStatement" ? last.argument : undefined;
 }
 
 /** "AUTHENTICATION_FAILED" of `NotifyType.AUTHENTICATION_FAILED`. */
@@ -116,17 +127,25 @@ const PLACES: readonly { path: string; sides: readonly Side[] }[] = [
   { path: "src/henb", sides: ["henb"] },
   { path: "src/ike", sides: BOTH },
   { path: "src/ike/sa/responder.ts", sides: ["segw"] },
+  { path: "src/ike/sa/eapRelay.ts", sides: ["segw"] },
   { path: "src/ike/sa/initiator.ts", sides: ["henb"] },
+  { path: "src/ike/sa/hostingPartyRound.ts", sides: ["henb"] },
   { path: "src/ipsec", sides: BOTH },
   { path: "src/tre", sides: BOTH },
   { path: "src/tre/integrityReport.ts", sides: ["segw"] },
   { path: "src/trust/pathRefusal.ts", sides: BOTH },
+  { path: "src/trust/statusAnswer.ts", sides: ["segw"] },
 ];
+
+/** Files that turn a refusal into a sentence. */
+const DESCRIBING: ReadonlySet<string> = new Set(["src/trust/pathRefusal.ts", "src/trust/statusAnswer.ts"]);
 
 /** Reasons of shared code that only one side can come to. */
 const SIDES: Readonly<Record<string, readonly Side[]>> = {
   // A gateway answers, and does not connect to a name.
   NameMismatch: ["henb"],
+  NoAaaServer: ["segw"],
+  NoHostingParty: ["henb"],
   PeerUnresponsive: ["henb"],
   UnsupportedCriticalPayload: ["segw"],
 };

@@ -68,7 +68,7 @@ export function unionMembers(file: SourceFile, name: string): string[] {
 }
 
 /** A string literal or template, with an ellipsis for each part that only running code knows; undefined for all else. */
-export function textOf(node: Node | undefined): string | undefined {
+export function textOf(node: Node | null | undefined): string | undefined {
   if (node?.type === "Literal") return typeof node.value === "string" ? node.value : undefined;
   if (node?.type === "TemplateLiteral") {
     const text = node.quasis.map(({ value }) => value.cooked ?? value.raw).join("…");
@@ -76,6 +76,13 @@ export function textOf(node: Node | undefined): string | undefined {
   }
   if (node?.type === "ConditionalExpression") return textOf(node.consequent) ?? textOf(node.alternate);
   return undefined;
+}
+
+/** The texts that an expression may come to. */
+export function textsOf(node: Node | null | undefined): string[] {
+  if (node?.type === "ConditionalExpression") return [...textsOf(node.consequent), ...textsOf(node.alternate)];
+  const text = textOf(node);
+  return text === undefined ? [] : [text];
 }
 
 /** Values of an object literal's plain properties by name. */

@@ -8,7 +8,7 @@ import { readKeyHolder } from "../../src/pki/caFolder.ts";
 import { type ForeignCrlEvent, type ForeignCrlSource, ForeignCrls, importCrl } from "../../src/pki/foreignCrls.ts";
 import { OcspResponder } from "../../src/pki/ocspResponder.ts";
 import { servePki } from "../../src/pki/server.ts";
-import type { LoadedCrl } from "../../src/revocation/crlLoading.ts";
+import type { LoadedCrl } from "../../src/revocation/crlLoader.ts";
 import { systemEnvironment } from "../../src/sim/system.ts";
 import { checkOcspResponse, type OcspVerdict } from "../../src/trust/ocsp.ts";
 import type { Certificate } from "../../src/x509/certificate.ts";

@@ -131,7 +131,7 @@ test("bad news is passed on to the devices as it is, and told", async () => {
   ]);
 });
 
-test("a certificate whose issuer is not at hand, or that names no responder, is told at start and left out", async (t) => {
+test("a certificate whose issuer is not at hand, or that names no responder, is told at start and left out", async () => {
   const rootless = own({ roots: [] });
   assert.deepEqual(rootless.problems, [
     'the issuer of our certificate "O=Operator, CN=SeGW CA" is not at hand: add it to credentials.roots',

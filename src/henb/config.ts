@@ -41,11 +41,15 @@ export const deviceConfig = z.strictObject({
     .strictObject({
       /** Folder of a software USIM: usim.yaml and the state it keeps. */
       usim: path,
-      /** EAP methods that are acceptable, most preferred first. */
+      /**
+       * EAP methods that are acceptable; the first is the one to begin with. TS 33.320 A.2 has EAP-AKA. Whoever accepts
+       * EAP-AKA' as well should begin with it: a server that would rather have used it makes EAP-AKA fail then, lest
+       * somebody talks both ends down (RFC 9048 4).
+       */
       methods: z
         .array(z.enum(["EAP-AKA", "EAP-AKA'"]))
         .min(1)
-        .default(["EAP-AKA", "EAP-AKA'"]),
+        .default(["EAP-AKA"]),
       /** Realm of the identities; by default the one that follows from the IMSI (TS 23.003 19.2). */
       realm: fqdn.optional(),
       /** Access network that EAP-AKA' must be bound to; any if left out. */

@@ -4,7 +4,8 @@
  *
  *     pki/                      CAs, OCSP signers, what was issued and revoked
  *     segw/segw.yaml            with chain and key beside it
- *     henb-N/henb.yaml, tre/, files/
+ *     aaa/aaa.yaml, aaa.sqlite  subscribers, and which devices may connect
+ *     henb-N/henb.yaml, tre/, files/, usim/
  */
 import { generateKeyPairSync } from "node:crypto";
 import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
@@ -14,28 +15,33 @@ import { type KeyKind, Pki } from "../pki/authority.ts";
 import type { Clock, Random } from "../sim/environment.ts";
 import { signManifest } from "../tre/integrity.ts";
 import type { Places } from "./places.ts";
+import type { PlannedDevice } from "./plan.ts";
+import { AAA_NAME, createAaa, REALM } from "./subscribers.ts";
 
 export interface Ecosystem {
   pki: string;
   gatewayConfig: string;
+  aaaConfig: string;
   devices: readonly LabDevice[];
 }
 
 /** A device of the lab and what is to become of it. */
-export interface LabDevice {
+export interface LabDevice extends PlannedDevice {
   /** From 1. */
   index: number;
   fqdn: string;
+  /** Its own folder. */
+  folder: string;
   config: string;
+  /** The hosting party's, used where the flow has one. */
+  imsi: string;
   expected: "established" | "refused";
-  /** Why it is to be refused, for people. */
-  fault: "revoked" | undefined;
 }
 
 export interface EcosystemOptions {
   directory: string;
   places: Places;
-  deviceCount: number;
+  plan: readonly PlannedDevice[];
   keys: KeyKind;
   dataPlane: "tun" | "none";
   poolBlock: string;
@@ -45,22 +51,18 @@ export interface EcosystemOptions {
 
 export const GATEWAY_NAME = "segw.operator.example";
 
-/** Makes the folder; the last of two or more devices gets a certificate that is revoked at once. */
-export function createEcosystem(options: EcosystemOptions): Ecosystem {
-  const { directory, places, deviceCount, keys, clock, random } = options;
-  const responder = `http://${places.core.address}:${places.core.port}/ocsp`;
+/** Makes everything in the folder, which is empty. */
+export async function createEcosystem(options: EcosystemOptions): Promise<Ecosystem> {
+  const { directory, places, plan, keys, clock, random } = options;
+  const ocspUrl = `http://${places.core.address}:${places.core.port}/ocsp`;
   const pkiDirectory = join(directory, "pki");
-  const pki = Pki.create(
-    pkiDirectory,
-    { clock, random },
-    { keys, operator: "Example Operator", manufacturer: "Example Manufacturer", ocspUrl: responder },
-  );
+  const names = { operator: "Example Operator", manufacturer: "Example Manufacturer" };
+  const pki = Pki.create(pkiDirectory, { clock, random }, { keys, ...names, ocspUrl });
   try {
     const gatewayConfig = createGateway(options, pki);
-    const devices = Array.from({ length: deviceCount }, (_, at) =>
-      createDevice(options, pki, at + 1, at > 0 && at === deviceCount - 1),
-    );
-    return { pki: pkiDirectory, gatewayConfig, devices };
+    const devices = plan.map((planned, at) => createDevice(options, pki, at + 1, planned));
+    const aaaConfig = await createAaa(directory, places, GATEWAY_NAME, devices);
+    return { pki: pkiDirectory, gatewayConfig, aaaConfig, devices };
   } finally {
     pki.close();
   }
@@ -84,6 +86,14 @@ function createGateway({ directory, places, dataPlane, poolBlock }: EcosystemOpt
     ownStatus: { send: "path" },
     revocation: { device: { methods: "ocsp", scope: "leaf", origins: ["certificate"] } },
     integrityInfo: { policy: "require" },
+    aaa: {
+      server: {
+        protocol: "diameter",
+        host: GATEWAY_NAME,
+        realm: REALM,
+        peers: [{ host: AAA_NAME, ...places.aaa }],
+      },
+    },
     protected: [places.protectedBlock],
     pool: { blocks: [poolBlock] },
     dataPlane: { kind: dataPlane, interface: "segw0" },
@@ -91,13 +101,13 @@ function createGateway({ directory, places, dataPlane, poolBlock }: EcosystemOpt
   });
 }
 
-function createDevice(options: EcosystemOptions, pki: Pki, index: number, revoked: boolean): LabDevice {
+function createDevice(options: EcosystemOptions, pki: Pki, index: number, planned: PlannedDevice): LabDevice {
   const { directory, places, dataPlane } = options;
   const fqdn = `ap-${String(index).padStart(4, "0")}.henb.example`;
   const folder = join(directory, `henb-${index}`);
   for (const path of ["tre/roots", "files"]) mkdirSync(join(folder, path), { recursive: true, mode: 0o700 });
   const issued = pki.issue({ profile: "henb", dns: [fqdn] });
-  if (revoked) pki.revoke(issued.certificate.serial, "keyCompromise");
+  if (planned.fault === "revoked") pki.revoke(issued.certificate.serial, "keyCompromise");
   pki.writeFiles(issued, join(folder, "tre", "identity"));
   copyFileSync(pki.caFile("operator-root"), join(folder, "tre", "roots", "operator-root.pem"));
   writeFirmware(folder, index);
@@ -107,12 +117,16 @@ function createDevice(options: EcosystemOptions, pki: Pki, index: number, revoke
     local: { address: places.device(index).address, ports: places.device(index).ports },
     ocsp: { inBand: "path" },
     sendIntegrityInfo: true,
+    ...(planned.flow === "A.2" ? { hostingParty: { usim: "usim", methods: [planned.method ?? "EAP-AKA"] } } : {}),
     reconnect: { initial: 0 },
     requestAddresses: ["ipv4"],
     reach: [places.protectedBlock],
     dataPlane: { kind: dataPlane, interface: "henb0" },
   });
-  return { index, fqdn, config, expected: revoked ? "refused" : "established", fault: revoked ? "revoked" : undefined };
+  // MCC 001 and MNC 01 are for tests (ITU-T E.212).
+  const imsi = `00101${String(index).padStart(10, "0")}`;
+  const expected = planned.fault === undefined ? "established" : "refused";
+  return { ...planned, index, fqdn, folder, config, imsi, expected };
 }
 
 /** A file to be measured and the manufacturer's signed manifest of it (TS 33.320 A.1-1). */

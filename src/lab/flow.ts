@@ -1,8 +1,9 @@
 /** One call flow of TS 33.320 Annex A as the lab runs it: what was expected of a device and what came of it. */
+import type { Flow } from "./plan.ts";
 
 export interface FlowResult {
   /** Annex A's clause. */
-  flow: "A.1";
+  flow: Flow;
   device: string;
   expected: "established" | "refused";
   result: "established" | "refused" | "failed";
@@ -10,6 +11,8 @@ export interface FlowResult {
   reason: string;
   /** "in-band good": what the device learnt of the gateway; "device revoked": what the gateway learnt of the device. */
   ocsp: string;
+  /** How the hosting party's round ended; absent where there was none. */
+  eap?: string;
   /** Inner addresses, separated by spaces. */
   address: string;
   /** Pings through the tunnel; absent where the machine allows none. */

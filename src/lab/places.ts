@@ -25,6 +25,8 @@ export interface Places {
   readonly gateway: Outer;
   /** The OCSP responder and CRL server. */
   readonly core: { address: string; port: number };
+  /** The AAA server, Diameter over TCP. */
+  readonly aaa: { address: string; port: number };
   /** What lies behind the gateway. */
   readonly protectedBlock: string;
   /** Answers pings there; undefined where there is nothing to ping. */
@@ -55,6 +57,7 @@ export function namespacePlaces(devices: number, poolBlock: string): Places {
     kind: "namespaces",
     gateway: { address: GATEWAY, ports: IKE_PORTS },
     core: { address: "10.40.0.2", port: 80 },
+    aaa: { address: "10.40.0.2", port: 3868 },
     protectedBlock: "10.40.0.0/24",
     innerTarget: "10.40.0.2",
     device: (index) => ({ address: deviceAddress(index), ports: IKE_PORTS }),
@@ -77,12 +80,13 @@ export function namespacePlaces(devices: number, poolBlock: string): Places {
 
 /** Everything on 127.0.0.1 under high ports, which needs no rights at all; nothing can be pinged there. */
 export async function loopbackPlaces(freePorts: (count: number) => Promise<number[]>): Promise<Places> {
-  const [ike, natT, http] = await freePorts(3);
+  const [ike, natT, http, diameter] = await freePorts(4);
   const address = "127.0.0.1";
   return {
     kind: "loopback",
     gateway: { address, ports: { ike: ike!, natT: natT! } },
     core: { address, port: http! },
+    aaa: { address, port: diameter! },
     protectedBlock: "10.40.0.0/24",
     innerTarget: undefined,
     device: () => ({ address, ports: { ike: 0, natT: 0 } }),

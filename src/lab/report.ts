@@ -75,7 +75,7 @@ function summaryTable({ flows, leftOut, ok }: Summary): string {
     flow.device,
     flow.expected,
     `${flow.result}${flow.reason === "" ? "" : ` (${flow.reason})`}${isAsExpected(flow) ? "" : "  <-- not as expected"}`,
-    flow.ocsp,
+    [flow.ocsp, flow.eap ?? ""].filter((text) => text !== "").join(", "),
     flow.address || "-",
     pingText(flow),
   ]);

@@ -13,13 +13,15 @@ import { createEcosystem, type Ecosystem, GATEWAY_NAME, type LabDevice } from ".
 import { type FlowResult, type Summary, summarize } from "./flow.ts";
 import { LabLadder } from "./labLadder.ts";
 import { loopbackPlaces, namespacePlaces, namespacesWork, type Places } from "./places.ts";
+import type { PlannedDevice } from "./plan.ts";
 import type { Report } from "./report.ts";
 import { RoleFailed, RoleProcess, type RoleRecord } from "./roleProcess.ts";
+import { AAA_NAME } from "./subscribers.ts";
 
 export interface LabOptions {
   /** Where to make everything; undefined makes a temporary folder and removes it at the end. */
   directory: string | undefined;
-  deviceCount: number;
+  plan: readonly PlannedDevice[];
   keys: KeyKind;
   capture: { file: string; withKeys: boolean } | undefined;
   clock: Clock;
@@ -58,9 +60,10 @@ export class Lab {
   /** Ends every role, devices first, and removes what was made; also while `run` is still at it. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    const [pki, gateway, ...devices] = this.#roles;
+    const [pki, aaa, gateway, ...devices] = this.#roles;
     await Promise.all(devices.map((role) => role.stop()));
     await gateway?.stop();
+    await aaa?.stop();
     await pki?.stop();
     await this.#running?.catch(() => undefined);
     this.#options.report.flush();
@@ -70,15 +73,15 @@ export class Lab {
   }
 
   async #run(): Promise<Summary> {
-    const { report, deviceCount, keys, clock, random } = this.#options;
+    const { report, plan, keys, clock, random } = this.#options;
     const directory = this.#openDirectory();
     const places = await this.#choosePlaces();
     this.#places = places;
     const dataPlane = await this.#chooseDataPlane(places);
-    const ecosystem = createEcosystem({
+    const ecosystem = await createEcosystem({
       directory,
       places,
-      deviceCount,
+      plan,
       keys,
       dataPlane,
       poolBlock: POOL,
@@ -87,9 +90,10 @@ export class Lab {
     });
     this.#ladder = new LabLadder(places, ecosystem.devices, report);
     report.notice(
-      `${directory}: PKI (${keys}), one SeGW, ${deviceCount} H(e)NB${deviceCount === 1 ? "" : "s"}; each a process ${places.kind === "namespaces" ? "on a host of its own" : "on loopback"}`,
+      `${directory}: PKI (${keys}), AAA server with HSS, SeGW, ${plan.length} H(e)NB${plan.length === 1 ? "" : "s"}; each a process ${places.kind === "namespaces" ? "on a host of its own" : "on loopback"}`,
     );
     await this.#startPki(ecosystem, places);
+    await this.#startAaa(ecosystem, places);
     await this.#startGateway(ecosystem, places);
     const flows = await this.#runFlows(ecosystem.devices, places);
     return summarize(flows, this.#leftOut);
@@ -107,7 +111,7 @@ export class Lab {
   }
 
   async #choosePlaces(): Promise<Places> {
-    if (namespacesWork()) return namespacePlaces(this.#options.deviceCount, POOL);
+    if (namespacesWork()) return namespacePlaces(this.#options.plan.length, POOL);
     this.#leaveOut(
       "hosts of their own: this user may make no network namespaces (root may), so all roles are on loopback",
     );
@@ -140,6 +144,11 @@ export class Lab {
     await role.waitFor("OCSP responder", ({ event }) => event === "listening", START_LIMIT);
   }
 
+  async #startAaa({ aaaConfig }: Ecosystem, { prefix }: Places): Promise<void> {
+    const role = this.#start(AAA_NAME, ["aaa", "serve", aaaConfig], prefix("core"));
+    await role.waitFor("AAA server", ({ event }) => event === "listening", START_LIMIT);
+  }
+
   async #startGateway(ecosystem: Ecosystem, { prefix }: Places): Promise<void> {
     const { capture } = this.#options;
     const captureArgs =
@@ -148,7 +157,10 @@ export class Lab {
         : ["--capture", resolve(capture.file), ...(capture.withKeys ? ["--capture-keys"] : [])];
     const role = this.#start(GATEWAY_NAME, ["segw", ecosystem.gatewayConfig, ...captureArgs], prefix("segw"));
     this.#gateway = role;
-    await role.waitFor("gateway", ({ event }) => event === "listening", START_LIMIT);
+    await Promise.all([
+      role.waitFor("gateway", ({ event }) => event === "listening", START_LIMIT),
+      role.waitFor("AAA server at the gateway", ({ event }) => event === "aaaUp", START_LIMIT),
+    ]);
   }
 
   /** Devices attach one after the other, so that the ladder can be read; many of them in groups. */
@@ -164,7 +176,7 @@ export class Lab {
 
   async #runFlow(device: LabDevice, places: Places): Promise<FlowResult> {
     const flow: FlowResult = {
-      flow: "A.1",
+      flow: device.flow,
       device: device.fqdn,
       expected: device.expected,
       result: "failed",
@@ -189,6 +201,7 @@ export class Lab {
       Object.assign(flow, {
         result: "established",
         ocsp: String(end.ocsp),
+        ...(typeof end.eap === "string" ? { eap: end.eap } : {}),
         address: (end.addresses as string[]).join(" "),
       });
       return this.#ping(flow, device, places);

@@ -50,6 +50,7 @@ export async function serveGateway(
       ? undefined
       : await openAaaClient(config.aaa, config.name, at, environment, {
           onDetach: (session) => sessions.gateway?.detach(session) ?? false,
+          onUp: (server) => log.info({ event: "aaaUp", server }, `the AAA server ${server} can be asked`),
           onProblem: (problem) => log.warn({ event: "aaaProblem", problem }, problem),
         });
   const gateway = new SecurityGateway({

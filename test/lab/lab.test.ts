@@ -20,6 +20,7 @@ import type { Io } from "../../src/cli/command.ts";
 import { command } from "../../src/cli/commands/lab.ts";
 import type { Summary } from "../../src/lab/flow.ts";
 import { whyNoHosts } from "../../src/lab/namespaces.ts";
+import { devicesPlan } from "../../src/lab/plan.ts";
 import { jsonReport } from "../../src/lab/report.ts";
 import { Lab, LabError } from "../../src/lab/run.ts";
 import { systemEnvironment } from "../../src/sim/system.ts";
@@ -41,6 +42,17 @@ const REFUSED = {
 };
 const fqdn = (index: number) => `ap-000${index}.henb.example`;
 
+/** Both call flows, and each way to be refused; without pings. */
+const WHOLE = [
+  { ...ESTABLISHED, device: fqdn(1), address: "10.64.0.1" },
+  { ...ESTABLISHED, device: fqdn(2), address: "10.64.0.2" },
+  { ...REFUSED, device: fqdn(3) },
+  { ...REFUSED, device: fqdn(4), reason: "DeviceNotAuthorized", ocsp: "" },
+  { ...ESTABLISHED, flow: "A.2", device: fqdn(5), address: "10.64.0.3", eap: "aka success" },
+  { ...ESTABLISHED, flow: "A.2", device: fqdn(6), address: "10.64.0.4", eap: "aka' success" },
+  { ...REFUSED, flow: "A.2", device: fqdn(7), reason: "HostingPartyRefused", ocsp: "" },
+];
+
 test("--once --json: one object a line, the summary last, status 0, and nothing is left", {
   skip: whyNoHosts(),
 }, async () => {
@@ -53,19 +65,19 @@ test("--once --json: one object a line, the summary last, status 0, and nothing 
     .map((line) => JSON.parse(line));
   assert.deepEqual(records.at(-1), {
     event: "summary",
-    flows: [
-      { ...ESTABLISHED, device: fqdn(1), address: "10.64.0.1", ping: { target: TARGET, sent: 3, received: 3 } },
-      { ...REFUSED, device: fqdn(2) },
-    ],
+    flows: WHOLE.map((flow) =>
+      flow.result === "refused" ? flow : { ...flow, ping: { target: TARGET, sent: 3, received: 3 } },
+    ),
     leftOut: [],
     ok: true,
   });
   const of = (source: string, event: string) =>
     records.filter((record) => record.source === source && record.event === event);
   assert.equal(of("segw.operator.example", "established")[0]?.peer, fqdn(1));
-  assert.equal(of("segw.operator.example", "failed")[0]?.peer, fqdn(2));
+  assert.equal(of("segw.operator.example", "failed")[0]?.peer, fqdn(3));
   assert.equal(of(fqdn(1), "attached").length, 1);
-  assert.equal(of(fqdn(2), "failed")[0]?.notify, 24, "the device hears AUTHENTICATION_FAILED");
+  assert.equal(of(fqdn(5), "attached")[0]?.eap, "aka success");
+  assert.equal(of(fqdn(3), "failed")[0]?.notify, 24, "the device hears AUTHENTICATION_FAILED");
   nothingLeft(child.pid!, folderIn(out));
 });
 
@@ -78,7 +90,7 @@ test("for people: the ladder of both devices, verdicts, and a table; captured, t
     { env: { LANG: "C.UTF-8", LC_ALL: "C.UTF-8" } },
   );
   assert.equal(status, 0, out);
-  assert.match(out, /PKI \(rsa-2048\), one SeGW, 3 H\(e\)NBs/);
+  assert.match(out, /PKI \(rsa-2048\), AAA server with HSS, SeGW, 3 H\(e\)NBs/);
   for (const shown of [
     /ap-0001\.henb\.example +─ IKEv2 IKE_AUTH request 1 ─+▶ segw\.operator\.example/,
     /ap-0003\.henb\.example +◀─ IKEv2 IKE_AUTH response 1 ─+ segw\.operator\.example\n.*N\(AUTHENTICATION_FAILED\)/,
@@ -105,7 +117,7 @@ test("for people: the ladder of both devices, verdicts, and a table; captured, t
 test("without root's rights the lab runs as root of namespaces of its own, or says what it leaves out", {
   skip: whyNoPriv(),
 }, async () => {
-  const { child, ended } = start(["lab", "--once", "--json"], { prefix: unprivileged() });
+  const { child, ended } = start(["lab", "--once", "--json", "--devices", "2"], { prefix: unprivileged() });
   const { status, out, err } = await ended;
   assert.deepEqual([status, err], [0, ""]);
   const summary = summaryIn(out);
@@ -124,10 +136,7 @@ test("where there are no namespaces at all, every role is on loopback, and the l
   const { status, out } = await ended;
   assert.equal(status, 0, out);
   const { flows, leftOut, ok } = summaryIn(out);
-  assert.deepEqual(flows, [
-    { ...ESTABLISHED, device: fqdn(1), address: "10.64.0.1" },
-    { ...REFUSED, device: fqdn(2) },
-  ]);
+  assert.deepEqual(flows, WHOLE);
   assert.equal(leftOut.length, 2);
   assert.match(leftOut.join(), /hosts of their own: .*loopback,the tunnel's data/);
   assert.ok(ok);
@@ -204,7 +213,7 @@ test("a flow that does not end as expected is shown as such, and the status is 1
     env: {},
     stopped: new Promise(() => undefined),
   };
-  assert.equal(await command.run(["--once", "--json", "--dir", directory], io), 1);
+  assert.equal(await command.run(["--once", "--json", "--devices", "2", "--dir", directory], io), 1);
   const { flows, ok } = summaryIn(out);
   assert.equal(ok, false);
   assert.deepEqual(
@@ -231,7 +240,7 @@ test("a folder that is not empty, or is none, is left as it is", async () => {
   ] as const) {
     const { clock, random } = systemEnvironment;
     const report = jsonReport(assert.fail);
-    const lab = new Lab({ directory, deviceCount: 1, keys: "p-256", capture: undefined, clock, random, report });
+    const lab = new Lab({ directory, plan: devicesPlan(1), keys: "p-256", capture: undefined, clock, random, report });
     await assert.rejects(lab.run(), (error) => error instanceof LabError && message.test(error.message));
     await lab.stop();
   }

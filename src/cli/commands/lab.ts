@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import type { Summary } from "../../lab/flow.ts";
 import { namespacesWork, UNSHARE, userNamespacesWork } from "../../lab/places.ts";
+import { devicesPlan, wholePlan } from "../../lab/plan.ts";
 import { jsonReport, textReport } from "../../lab/report.ts";
 import { Lab } from "../../lab/run.ts";
 import { KEY_KINDS } from "../../pki/authority.ts";
@@ -22,10 +23,12 @@ const USAGE = `femtogate lab: a PKI, a SeGW and H(e)NBs on one machine, attached
   femtogate lab [--once] [--json] [--devices N] [--keys ${KEY_KINDS.join("|")}] [--dir FOLDER]
                 [--capture FILE.pcapng [--capture-keys]]
 
-Makes CAs and certificates, starts every role as a process of its own, and lets N devices (2 unless said otherwise)
-attach by the call flow of TS 33.320 A.1, each in its turn; the last of several has a revoked certificate and must be
-refused. Shows the ladder of messages, pings through the tunnel, and stays up until Ctrl-C.
+Makes CAs, certificates and subscribers, starts every role as a process of its own, and lets devices attach, each in its
+turn: two by the call flow of TS 33.320 A.1 (the device alone), two by A.2 (with a hosting party, by EAP-AKA and
+EAP-AKA'), and three that must be refused: with a revoked certificate, not authorized, and with a USIM of another key.
+Shows the ladder of messages, pings through the tunnel, and stays up until Ctrl-C.
 
+  --devices N  N devices by A.1 instead; the last of several has a revoked certificate
   --once   ends after the flows
   --json   one JSON object a line, the summary last
   --dir    keeps everything made in a new or empty folder
@@ -51,7 +54,9 @@ export const command: Command = {
       },
     });
     if (positionals.length > 0) throw new UsageError(`"${positionals[0]}" is no option`);
-    const deviceCount = numberOption("--devices", values.devices ?? "2", 1, MAX_DEVICES);
+    const deviceCount =
+      values.devices === undefined ? undefined : numberOption("--devices", values.devices, 1, MAX_DEVICES);
+    const plan = deviceCount === undefined ? wholePlan() : devicesPlan(deviceCount);
     const keys = oneOf("--keys", values.keys ?? "p-256", KEY_KINDS);
     const capture = chosenCapture(values);
     if (!namespacesWork() && io.env[INNER] === undefined && (await userNamespacesWork()))
@@ -59,7 +64,7 @@ export const command: Command = {
     const report =
       values.json === true ? jsonReport(io.write) : textReport(io.write, { ...terminalStyle(io), inwards: INWARDS });
     const { clock, random } = systemEnvironment;
-    const lab = new Lab({ directory: values.dir, deviceCount, keys, capture, clock, random, report });
+    const lab = new Lab({ directory: values.dir, plan, keys, capture, clock, random, report });
     const interrupted = io.stopped.then(() => undefined);
     let summary: Summary | undefined;
     try {

@@ -63,6 +63,8 @@ export interface AaaClient {
 export interface AaaClientHost {
   /** The AAA server wants a session ended (ASR, Disconnect-Request); false if there is none of that name. */
   onDetach(session: string): boolean;
+  /** A server is there; requests can be answered from now on. */
+  onUp(server: string): void;
   /** Hears what goes wrong: no server, a server's error. */
   onProblem(message: string): void;
 }

@@ -80,7 +80,8 @@ export class DiameterAaaClient implements AaaClient {
       ],
       onRequest: (message, _peer, answer) => answer(client.#onRequest(message)),
       onEvent: (event) => {
-        if (event.kind !== "peerUp") host.onProblem(`Diameter: ${event.kind}`);
+        if (event.kind === "peerUp") host.onUp(event.peer);
+        else host.onProblem(`Diameter: ${event.kind} ${JSON.stringify(event)}`);
       },
     });
     return client;

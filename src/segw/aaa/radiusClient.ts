@@ -68,6 +68,8 @@ export class RadiusAaaClient implements AaaClient {
         onDrop: (_reason, message) => host.onProblem(`RADIUS: ${message}`),
       });
     }
+    // RADIUS has no connections: whether a server is there shows with the first request.
+    for (const { name } of settings.authentication.servers) host.onUp(name);
     return client;
   }
 

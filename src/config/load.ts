@@ -1,7 +1,18 @@
 /**
  * Configuration files: YAML, checked against a zod schema, every problem at once with its line and what to do.
  */
-import { type Document, isMap, isScalar, LineCounter, parseDocument } from "yaml";
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  type ParsedNode,
+  parseDocument,
+  visit,
+} from "yaml";
 import { z } from "zod";
 import { nearest } from "./nearest.ts";
 
@@ -19,71 +30,151 @@ export class ConfigError extends Error {
 /** Reads `text` as a configuration of `schema`; throws ConfigError whose problems begin with "file:line:column". */
 export function loadConfig<S extends z.ZodType>(schema: S, text: string, file: string): z.output<S> {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  const where = (offset: number) => {
-    const { line, col } = lines.linePos(offset);
-    return `${file}:${line}:${col}`;
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: "error" });
+  const refuse = (problems: readonly Problem[]): never => {
+    const inOrder = problems.toSorted((a, b) => a.offset - b.offset);
+    throw new ConfigError(
+      inOrder.map(({ offset, message }) => {
+        const { line, col } = lines.linePos(offset);
+        return `${file}:${line}:${col}: ${message}`;
+      }),
+    );
   };
-  if (document.errors.length > 0)
-    throw new ConfigError(document.errors.map((error) => `${where(error.pos[0])}: ${error.message}`));
-  const parsed = schema.safeParse(document.toJS() ?? {});
+  const errors = [...document.errors, ...document.warnings];
+  if (errors.length > 0) return refuse(errors.map(({ pos, message }) => ({ offset: pos[0], message })));
+  let value: unknown;
+  try {
+    value = document.toJS() ?? {};
+  } catch (error) {
+    return refuse([whyNoValue(document, error)]);
+  }
+  const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  throw new ConfigError(parsed.error.issues.flatMap((issue) => describe(issue, document, schema, where)));
+  return refuse(parsed.error.issues.flatMap((issue) => describe(issue, { document, schema, value })));
 }
 
-function describe(
-  issue: z.core.$ZodIssue,
-  document: Document,
-  schema: z.ZodType,
-  where: (offset: number) => string,
-): string[] {
+interface Problem {
+  offset: number;
+  message: string;
+}
+
+interface Source {
+  document: Document;
+  schema: z.ZodType;
+  value: unknown;
+}
+
+function describe(issue: z.core.$ZodIssue, source: Source): Problem[] {
+  const { document, schema, value } = source;
   const path = issue.path.map(String);
-  if (issue.code === "unrecognized_keys") {
-    const known = keysAt(schema, path);
-    return issue.keys.map((key) => {
-      const meant = nearest(key, known);
-      const advice = meant === undefined ? `known here are ${known.join(", ")}` : `did you mean "${meant}"?`;
-      return `${where(offsetOf(document, [...path, key], true))}: "${[...path, key].join(".")}" is no known key; ${advice}`;
-    });
-  }
   const name = path.length === 0 ? "the file" : `"${path.join(".")}"`;
-  return [`${where(offsetOf(document, path, false))}: ${name}: ${issue.message}`];
-}
-
-/** Where a path stands in the file, or where its nearest parent does. */
-function offsetOf(document: Document, path: readonly string[], key: boolean): number {
-  for (let length = path.length; length > 0; length--) {
-    const parent = length === 1 ? document.contents : document.getIn(path.slice(0, length - 1), true);
-    const last = path[length - 1]!;
-    if (isMap(parent)) {
-      const pair = parent.items.find((item) => isScalar(item.key) && String(item.key.value) === last);
-      const node = key && length === path.length ? pair?.key : (pair?.value ?? pair?.key);
-      const range = (node as { range?: [number, number, number] | null } | null | undefined)?.range;
-      if (range !== undefined && range !== null) return range[0];
+  const offset = offsetOf(document, path, "value");
+  switch (issue.code) {
+    case "unrecognized_keys": {
+      const known = keysAt(schema, path);
+      return issue.keys.map((key) => {
+        const keyPath = [...path, key];
+        const message = `"${keyPath.join(".")}" is no known key; ${adviceFor(key, known)}`;
+        return { offset: offsetOf(document, keyPath, "key"), message };
+      });
     }
-    const node = document.getIn(path.slice(0, length), true) as
-      | { range?: [number, number, number] | null }
-      | null
-      | undefined;
-    if (node?.range !== undefined && node.range !== null) return node.range[0];
+    case "invalid_type": {
+      const found = valueAt(value, path);
+      if (found === undefined) return [{ offset, message: `${name} is missing: write a value (${issue.expected})` }];
+      if (found === null) return [{ offset, message: `${name} has no value: write one (${issue.expected})` }];
+      break;
+    }
+    case "invalid_union": {
+      // What the schema says itself is better than anything about one of its members.
+      if (issue.message !== UNTOLD) break;
+      const [closest] = issue.errors.toSorted((a, b) => distance(a) - distance(b));
+      if (closest === undefined || distance(closest) === Infinity) break;
+      return closest.flatMap((inner) => describe({ ...inner, path: [...issue.path, ...inner.path] }, source));
+    }
   }
-  return 0;
+  return [{ offset, message: `${name}: ${issue.message}` }];
 }
 
-/** Keys that the object schema at `path` knows. */
-function keysAt(schema: z.ZodType, path: readonly string[]): string[] {
-  let here: unknown = unwrap(schema);
-  for (const step of path) {
-    if (here instanceof z.ZodObject) here = unwrap(here.shape[step]);
-    else if (here instanceof z.ZodArray) here = unwrap(here.element);
-    else return [];
+function adviceFor(key: string, known: readonly string[]): string {
+  if (known.length === 0) return "no key is known here";
+  const meant = nearest(key, known);
+  return meant === undefined ? `known here are ${known.join(", ")}` : `did you mean "${meant}"?`;
+}
+
+/** How far a value is from a member of a union: by its problems, and infinitely if it is of another type altogether. */
+function distance(issues: readonly z.core.$ZodIssue[]): number {
+  return issues.some(({ code, path }) => code === "invalid_type" && path.length === 0) ? Infinity : issues.length;
+}
+
+/** Why a document without errors has no value: aliases without an anchor, or more of them than a person writes. */
+function whyNoValue(document: Document, error: unknown): Problem {
+  if (!(error instanceof ReferenceError)) throw error;
+  const problem = { offset: 0, message: error.message };
+  visit(document, {
+    Alias(_key, alias) {
+      if (alias.resolve(document) !== undefined) return undefined;
+      problem.offset = startOf(alias) ?? 0;
+      problem.message = `no anchor "&${alias.source}" stands before this`;
+      return visit.BREAK;
+    },
+  });
+  return problem;
+}
+
+/** Where the value or the key of a path stands in the file, or where its nearest parent does. */
+function offsetOf(document: Document, path: readonly string[], what: "key" | "value"): number {
+  let node: unknown = document.contents;
+  let offset = startOf(node) ?? 0;
+  for (const [depth, step] of path.entries()) {
+    if (isAlias(node)) node = node.resolve(document);
+    let next: unknown;
+    if (isMap(node)) {
+      const pair = node.items.find(({ key }) => isScalar(key) && String(key.value) === step);
+      next = what === "key" && depth === path.length - 1 ? pair?.key : (pair?.value ?? pair?.key);
+    } else if (isSeq(node)) {
+      next = node.items[Number(step)];
+    }
+    const start = startOf(next);
+    if (start === undefined) break;
+    offset = start;
+    node = next;
   }
-  return here instanceof z.ZodObject ? Object.keys(here.shape) : [];
+  return offset;
+}
+
+function startOf(node: unknown): number | undefined {
+  return (node as Node | ParsedNode | null | undefined)?.range?.[0];
+}
+
+function valueAt(value: unknown, path: readonly string[]): unknown {
+  return path.reduce<unknown>(
+    (here, step) => (typeof here === "object" && here !== null ? (here as Record<string, unknown>)[step] : undefined),
+    value,
+  );
+}
+
+/** Keys that the object schemas at `path` know. */
+function keysAt(schema: unknown, path: readonly string[]): string[] {
+  const here = unwrap(schema);
+  if (here instanceof z.ZodUnion) return [...new Set(here.options.flatMap((option) => keysAt(option, path)))];
+  const [step, ...rest] = path;
+  if (step === undefined) return here instanceof z.ZodObject ? Object.keys(here.shape) : [];
+  if (here instanceof z.ZodObject) return keysAt(here.shape[step], rest);
+  if (here instanceof z.ZodArray) return keysAt(here.element, rest);
+  if (here instanceof z.ZodRecord) return keysAt(here.valueType, rest);
+  return [];
 }
 
 function unwrap(schema: unknown): unknown {
   let here = schema;
-  while (here instanceof z.ZodOptional || here instanceof z.ZodDefault || here instanceof z.ZodPrefault)
-    here = here.def.innerType;
-  return here;
+  for (;;) {
+    if (here instanceof z.ZodPipe) here = here.def.in;
+    else if (here instanceof z.ZodOptional || here instanceof z.ZodNullable) here = here.def.innerType;
+    else if (here instanceof z.ZodDefault || here instanceof z.ZodPrefault) here = here.def.innerType;
+    else if (here instanceof z.ZodReadonly) here = here.def.innerType;
+    else return here;
+  }
 }
+
+/** zod's words where a union has none of its own. */
+const UNTOLD = "Invalid input";

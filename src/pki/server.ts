@@ -13,11 +13,28 @@ import { preSign } from "./preSigner.ts";
 
 export type PkiServer = BoundedServer;
 
+export interface PkiServerOptions {
+  /** CRLs of foreign CAs; without them nothing is known of their certificates. */
+  foreign?: ForeignCrlSource;
+  /** Hears of failures that are not a client's. */
+  onFailure?: (error: unknown) => void;
+}
+
 /** Serves until closed: POST and GET of OCSP, /crl/<ca>.crl and /ca/<ca>.crt; of foreign CAs by their CRLs. */
-export async function servePki(pki: Pki, listen: Listen, clock: Clock, foreign?: ForeignCrlSource): Promise<PkiServer> {
+export async function servePki(
+  pki: Pki,
+  listen: Listen,
+  clock: Clock,
+  { foreign, onFailure }: PkiServerOptions = {},
+): Promise<PkiServer> {
   const responder = new OcspResponder(pki, clock, undefined, foreign);
   const serving = { pki, responder, clock, foreign };
-  const server = await listenBounded(listen, (request, response) => handle(request, response, serving));
+  const server = await listenBounded(
+    listen,
+    (request, response) => handle(request, response, serving),
+    undefined,
+    onFailure,
+  );
   const closing = new AbortController();
   const preSigning = preSign(pki, responder, closing.signal);
   return {

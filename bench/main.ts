@@ -9,10 +9,11 @@ import { parseArgs } from "node:util";
 import { type Bench, BenchUnavailable, type Row } from "./bench.ts";
 import { crl } from "./crl.ts";
 import { handshakes } from "./handshakes.ts";
+import { ocsp } from "./ocsp.ts";
 import { paths } from "./paths.ts";
 import { formatTable, ratioToReference } from "./table.ts";
 
-const BENCHES: readonly Bench[] = [handshakes, paths, crl];
+const BENCHES: readonly Bench[] = [handshakes, paths, crl, ocsp];
 
 const { values, positionals } = parseArgs({ options: { json: { type: "boolean" } }, allowPositionals: true });
 const unknown = positionals.filter((name) => !BENCHES.some((bench) => bench.name === name));

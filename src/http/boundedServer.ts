@@ -8,7 +8,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import type { Bytes } from "../bytes/bytes.ts";
-import { DecodeError } from "../bytes/reader.ts";
 
 /** Where to listen; port 0 lets the system choose. */
 export interface Listen {
@@ -39,11 +38,15 @@ export interface ServerLimits {
 
 const SERVER_LIMITS: ServerLimits = { headers: 5_000, request: 10_000, idle: 15_000, connections: 2_000 };
 
-/** Serves until closed. A handler that throws ends its client's connection, nothing else. */
+/**
+ * Serves until closed. A handler that throws costs its client the answer (status 500, or the connection where that is too
+ * late) and nobody else anything; `onFailure` hears of it.
+ */
 export async function listenBounded(
   listen: Listen | ListenLocally,
   handler: (request: IncomingMessage, response: ServerResponse) => void | Promise<void>,
   limits: ServerLimits = SERVER_LIMITS,
+  onFailure: (error: unknown) => void = () => {},
 ): Promise<BoundedServer> {
   // Sockets in the order in which they were last used.
   const sockets = new Set<Socket>();
@@ -59,12 +62,16 @@ export async function listenBounded(
     (request, response) => {
       const { socket } = request;
       if (sockets.delete(socket)) sockets.add(socket);
-      // There is nobody left to tell: the client went away, or its request made us fail.
-      const failed = () => void response.destroy();
+      const failed = (error: unknown) => {
+        if (error instanceof ClientGone) return void response.destroy();
+        onFailure(error);
+        if (response.headersSent) response.destroy();
+        else response.writeHead(500, { connection: "close" }).end();
+      };
       try {
         handler(request, response)?.catch(failed);
-      } catch {
-        failed();
+      } catch (error) {
+        failed(error);
       }
     },
   );
@@ -93,7 +100,7 @@ export async function listenBounded(
 
 /**
  * The body of a request, or undefined if it is longer than `limit`; some of a longer one is taken and dropped, so that
- * the client, busy writing, gets to read the answer. Rejects if the client goes away.
+ * the client, busy writing, gets to read the answer. Rejects with ClientGone if the client goes away.
  */
 export function readBody(request: IncomingMessage, limit: number): Promise<Bytes | undefined> {
   return new Promise((resolve, reject) => {
@@ -106,9 +113,14 @@ export function readBody(request: IncomingMessage, limit: number): Promise<Bytes
       if (length > limit + MAX_DROPPED) request.destroy();
     });
     request.on("end", () => resolve(length > limit ? undefined : parts.length === 1 ? parts[0] : Buffer.concat(parts)));
-    request.on("close", () => reject(new DecodeError("body", length, "the client went away")));
-    request.on("error", reject);
+    request.on("close", () => reject(new ClientGone()));
+    request.on("error", () => reject(new ClientGone()));
   });
+}
+
+/** There is nobody left to answer. */
+class ClientGone extends Error {
+  override readonly name = "ClientGone";
 }
 
 /** Octets of a request's headers. */

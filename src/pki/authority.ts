@@ -235,6 +235,11 @@ export class Pki {
     return this.#store.all();
   }
 
+  /** At most `limit` serials under a CA, in order, from behind the hexadecimal `after` on, that have not ended. */
+  serialsAfter(ca: string, after: string, limit: number): Bytes[] {
+    return this.#store.serialsAfter(ca, after, limit, this.#environment.clock.now());
+  }
+
   /** Status of a serial under one of the PKI's own CAs. */
   status(ca: string, serial: Bytes): IssuedStatus {
     return this.#store.status(ca, serial);
@@ -243,6 +248,11 @@ export class Pki {
   /** Changes with everything that OCSP responses and CRLs depend on, so that kept ones know when they are outdated. */
   get revision(): number {
     return this.#database.revision;
+  }
+
+  /** As `revision`; see PkiDatabase. */
+  get revisionThisTurn(): number {
+    return this.#database.revisionThisTurn;
   }
 
   /** The complete CRL of a CA, DER. */

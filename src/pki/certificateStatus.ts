@@ -5,9 +5,10 @@
 import type { Bytes } from "../bytes/bytes.ts";
 import type { Clock, Milliseconds } from "../sim/environment.ts";
 import type { CertStatus } from "../x509/ocsp.ts";
-import type { ForeignAuthority } from "./authorities.ts";
+import type { Authority, ForeignAuthority } from "./authorities.ts";
 import type { Pki } from "./authority.ts";
 import { type ForeignCrlSource, nextUpdateOf } from "./foreignCrls.ts";
+import type { IssuedStatus } from "./store.ts";
 
 /** A status and the time for which it may be told (RFC 6960 2.4). */
 export interface DatedStatus {
@@ -21,6 +22,10 @@ export class CertificateStatus {
   readonly #pki: Pki;
   readonly #foreign: ForeignCrlSource | undefined;
   readonly #clock: Clock;
+  /** What the database said of certificates at a version: asking it again costs as much as signing does. */
+  readonly #issued = new Map<string, { status: IssuedStatus; version: number }>();
+  /** What is known of CAs at a version. */
+  readonly #cas = new Map<string, { authority: Authority; combined: boolean; version: number }>();
 
   constructor(pki: Pki, foreign: ForeignCrlSource | undefined, clock: Clock) {
     this.#pki = pki;
@@ -28,28 +33,49 @@ export class CertificateStatus {
     this.#clock = clock;
   }
 
-  /** Changes whenever an answer might. */
+  /** Changes whenever an answer might; asking costs some microseconds, so that one value goes through an answer. */
   get version(): number {
-    return this.#pki.revision + (this.#foreign?.generation ?? 0);
+    return this.#pki.revisionThisTurn + (this.#foreign?.generation ?? 0);
   }
 
   /** Undefined where nothing can be said now: there is no CRL, or it is out of date. */
-  of(ca: string, serial: Bytes): DatedStatus | undefined {
+  of(ca: string, serial: Bytes, version: number): DatedStatus | undefined {
     const now = this.#clock.now();
-    const authority = this.#pki.authority(ca);
+    const { authority, combined } = this.#ca(ca, version);
     const known =
       authority.kind === "foreign"
         ? this.#byCrl(authority, serial, now)
-        : { status: this.#pki.status(ca, serial), thisUpdate: now, until: undefined };
+        : { status: this.#issuedStatus(ca, serial, version), thisUpdate: now, until: undefined };
     // TS 33.320 7.x-2: `good` only if not revoked and authorized.
-    if (known === undefined || known.status.kind === "revoked" || !this.isCombined(ca)) return known;
+    if (!combined || known === undefined || known.status.kind === "revoked") return known;
     if (known.status.kind === "good" && this.#pki.allowList.isAllowed(ca, serial)) return known;
     return { ...known, status: NOT_AUTHORIZED };
   }
 
   /** Whether `good` means authorized as well. */
-  isCombined(ca: string): boolean {
-    return this.#pki.allowList.isCombined(ca);
+  isCombined(ca: string, version: number): boolean {
+    return this.#ca(ca, version).combined;
+  }
+
+  #ca(name: string, version: number): { authority: Authority; combined: boolean } {
+    const known = this.#cas.get(name);
+    if (known?.version === version) return known;
+    const read = { authority: this.#pki.authority(name), combined: this.#pki.allowList.isCombined(name), version };
+    this.#cas.set(name, read);
+    return read;
+  }
+
+  #issuedStatus(ca: string, serial: Bytes, version: number): IssuedStatus {
+    const key = `${ca} ${serial.toString("latin1")}`;
+    const known = this.#issued.get(key);
+    if (known?.version === version) return known.status;
+    const status = this.#pki.status(ca, serial);
+    if (known !== undefined) Object.assign(known, { status, version });
+    else if (status.kind !== "unknown") {
+      if (this.#issued.size >= MAX_REMEMBERED) this.#issued.clear();
+      this.#issued.set(key, { status, version });
+    }
+    return status;
   }
 
   #byCrl(authority: ForeignAuthority, serial: Bytes, now: Milliseconds): DatedStatus | undefined {
@@ -65,5 +91,7 @@ export class CertificateStatus {
   }
 }
 
+/** Certificates whose status is remembered, some 150 octets each. */
+const MAX_REMEMBERED = 100_000;
 /** What RFC 6960 2.2 has a responder say that calls more than revoked certificates revoked. */
 const NOT_AUTHORIZED: CertStatus = { kind: "revoked", at: 0, reason: 6 };

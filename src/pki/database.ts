@@ -19,6 +19,8 @@ export class PkiDatabase {
   #seenOwn = -1;
   #seenOthers = -1;
   #revision = 0;
+  /** Whether what others did was looked for in this turn of the event loop. */
+  #lookedThisTurn = false;
 
   constructor(path: string) {
     this.#database = new DatabaseSync(path);
@@ -58,6 +60,21 @@ export class PkiDatabase {
       this.#seenOwn = this.#ownChanges;
     }
     return this.#revision;
+  }
+
+  /**
+   * As `revision`, but what other processes changed is looked for once in a turn of the event loop, for those who ask a
+   * hundred times in one.
+   */
+  get revisionThisTurn(): number {
+    if (this.#lookedThisTurn && this.#ownChanges === this.#seenOwn) return this.#revision;
+    if (!this.#lookedThisTurn) {
+      this.#lookedThisTurn = true;
+      setImmediate(() => {
+        this.#lookedThisTurn = false;
+      });
+    }
+    return this.revision;
   }
 
   /** A change that answers may depend on. */

@@ -12,12 +12,13 @@ import type { Clock, Milliseconds } from "../sim/environment.ts";
 import { ocspExtendedRevoke } from "../x509/build.ts";
 import {
   buildOcspError,
-  buildOcspResponse,
   type CertId,
   type CertStatus,
   certIdOf,
+  ocspResponseData,
   parseOcspRequest,
   ResponseStatus,
+  signedOcspResponse,
 } from "../x509/ocsp.ts";
 import type { OcspSigner } from "./authorities.ts";
 import type { Pki } from "./authority.ts";
@@ -50,7 +51,7 @@ export class OcspResponder {
   /** The same by the octets of the request, of which anybody can make many for one certificate. */
   readonly #byRequest = new Map<string, Kept>();
   #signers = new Map<string, OcspSigner>();
-  /** Revision at which #signers was what the PKI says. */
+  /** Version at which #signers was what the PKI says. */
   #signersAt = -1;
 
   /** `life` is the time from thisUpdate to nextUpdate; without `foreign` nothing is known of foreign CAs' certificates. */
@@ -63,6 +64,24 @@ export class OcspResponder {
 
   /** Answers a request as received; whatever is wrong with it is said in the answer. */
   answer(request: Bytes): OcspAnswer {
+    const found = this.#find(request);
+    if (!("content" in found)) return found;
+    const { content, signer } = found;
+    return this.#finish(found, signer.signer.sign(content));
+  }
+
+  /** As `answer`, but signs on another thread with keys that take long. */
+  answerSoon(request: Bytes): OcspAnswer | Promise<OcspAnswer> {
+    const found = this.#find(request);
+    if (!("content" in found)) return found;
+    const { content, signer } = found;
+    const { sign, signAside } = signer.signer;
+    if (signAside === undefined) return this.#finish(found, sign(content));
+    return signAside(content).then((signature) => this.#finish(found, signature));
+  }
+
+  /** The answer, or what is still to be signed for it. */
+  #find(request: Bytes): OcspAnswer | Unsigned {
     const key = request.toString("latin1");
     const now = this.#clock.now();
     const { version } = this.#statuses;
@@ -72,45 +91,49 @@ export class OcspResponder {
       const { ids, nonce } = parseOcspRequest(request);
       const [first] = ids;
       if (first === undefined) return refusal(ResponseStatus.malformedRequest);
-      const signer = this.#signerFor(first);
+      const signer = this.#signerFor(first, version);
       // RFC 6960 2.3: a responder says `unauthorized` for a CA that is not its own.
       if (signer === undefined) return refusal(ResponseStatus.unauthorized);
-      if (nonce !== undefined || ids.length > 1) return this.#live(signer, ids, nonce, now);
-      const made = this.#preProduced(signer, first, version, now);
-      if (made === undefined) return refusal(ResponseStatus.tryLater);
-      if (this.#kept.get(made.key) === made) put(this.#byRequest, key, made);
-      return made;
+      const alone = nonce === undefined && ids.length === 1;
+      const keptFor = alone ? this.#kept.get(certificateKey(signer, first)) : undefined;
+      if (keptFor !== undefined && this.#isCurrent(keptFor, version, now)) {
+        this.#remember(key, keptFor);
+        return keptFor;
+      }
+      const asked = ids.map((id): Asked => ({ id, known: this.#status(signer, id, version) }));
+      const nextUpdate = this.#nextUpdate(signer, asked[0]?.known, now);
+      // RFC 6960 4.2.1: the CRL that it should tell of is not here, or not any more.
+      if (nextUpdate === undefined) return refusal(ResponseStatus.tryLater);
+      const content = ocspResponseData({
+        responderId: { byName: signer.certificate.subject },
+        producedAt: now,
+        responses: asked.map(({ id, known }) => ({
+          id,
+          status: known?.status ?? { kind: "unknown" },
+          thisUpdate: known?.thisUpdate ?? now,
+          nextUpdate,
+        })),
+        nonce,
+        extensions: this.#statuses.isCombined(signer.ca, version) ? [ocspExtendedRevoke()] : [],
+      });
+      return { content, signer, alone: alone ? asked[0] : undefined, key, nextUpdate, version, now };
     } catch (problem) {
       if (problem instanceof DecodeError) return refusal(ResponseStatus.malformedRequest);
       throw problem;
     }
   }
 
-  #live(signer: OcspSigner, ids: readonly CertId[], nonce: Bytes | undefined, now: Milliseconds): OcspAnswer {
-    const asked = ids.map((id): Asked => ({ id, known: this.#status(signer, id) }));
-    const nextUpdate = this.#nextUpdate(signer, asked[0]?.known, now);
-    // RFC 6960 4.2.1: the CRL that it should tell of is not here, or not any more.
-    if (nextUpdate === undefined) return refusal(ResponseStatus.tryLater);
-    return { kind: "live", der: this.#sign(signer, asked, nonce, nextUpdate, now) };
-  }
-
-  /** Undefined where nothing can be said now. */
-  #preProduced(signer: OcspSigner, id: CertId, version: number, now: Milliseconds): Kept | undefined {
-    // The length tells whether the hash algorithm has parameters, which an answer echoes.
-    const key = `${signer.ca} ${id.hash} ${id.der.length} ${id.serial.toString("latin1")}`;
-    const kept = this.#kept.get(key);
-    if (kept !== undefined && this.#isCurrent(kept, version, now)) return kept;
-    const known = this.#status(signer, id);
-    const nextUpdate = this.#nextUpdate(signer, known, now);
-    if (known === undefined || nextUpdate === undefined) return undefined;
-    const der = this.#sign(signer, [{ id, known }], undefined, nextUpdate, now);
+  /** What others may ask for in the same way is kept. */
+  #finish({ content, signer, alone, key, nextUpdate, version, now }: Unsigned, signature: Bytes): OcspAnswer {
+    const der = signedOcspResponse(content, signer.signer.algorithm, signature, [signer.certificate.der]);
+    if (alone?.known === undefined) return { kind: "live", der };
+    const { id, known } = alone;
     const made: Kept = {
       kind: "preProduced",
       der,
       producedAt: now,
       nextUpdate,
       etag: `"${createHash("sha1").update(der).digest("hex")}"`,
-      key,
       ca: signer.ca,
       serial: copyOf(id.serial),
       status: known.status,
@@ -118,15 +141,22 @@ export class OcspResponder {
       renewAt: now + (nextUpdate - now) / 2,
     };
     // What anybody can invent is not kept: it would push out what devices ask for.
-    if (known.status.kind !== "unknown" && id.der.length <= usualLength(signer, id)) put(this.#kept, key, made);
+    if (known.status.kind !== "unknown" && id.der.length <= usualLength(signer, id)) {
+      put(this.#kept, certificateKey(signer, id), made);
+      this.#remember(key, made);
+    }
     return made;
+  }
+
+  #remember(key: string, kept: Kept): void {
+    if (key.length <= MAX_REMEMBERED) put(this.#byRequest, key, kept);
   }
 
   /** Where something changed it is looked up whether it was this. */
   #isCurrent(kept: Kept, version: number, now: Milliseconds): boolean {
     if (now >= kept.renewAt || now < kept.producedAt) return false;
     if (kept.version === version) return true;
-    const known = this.#statuses.of(kept.ca, kept.serial);
+    const known = this.#statuses.of(kept.ca, kept.serial, version);
     if (known === undefined || !sameStatus(known.status, kept.status)) return false;
     kept.version = version;
     return true;
@@ -139,37 +169,13 @@ export class OcspResponder {
     return end <= now ? undefined : Math.min(now + this.#life, end);
   }
 
-  #sign(
-    signer: OcspSigner,
-    asked: readonly Asked[],
-    nonce: Bytes | undefined,
-    nextUpdate: Milliseconds,
-    now: Milliseconds,
-  ): Bytes {
-    return buildOcspResponse({
-      responderId: { byName: signer.certificate.subject },
-      producedAt: now,
-      responses: asked.map(({ id, known }) => ({
-        id,
-        status: known?.status ?? { kind: "unknown" },
-        thisUpdate: known?.thisUpdate ?? now,
-        nextUpdate,
-      })),
-      nonce,
-      extensions: this.#statuses.isCombined(signer.ca) ? [ocspExtendedRevoke()] : [],
-      certificates: [signer.certificate.der],
-      signer: signer.signer,
-    });
-  }
-
-  #status(signer: OcspSigner, id: CertId): DatedStatus | undefined {
+  #status(signer: OcspSigner, id: CertId, version: number): DatedStatus | undefined {
     // A request may name several CAs; what another signer answers for is unknown to this one.
-    return this.#signerFor(id) === signer ? this.#statuses.of(signer.ca, id.serial) : undefined;
+    return this.#signerFor(id, version) === signer ? this.#statuses.of(signer.ca, id.serial, version) : undefined;
   }
 
-  #signerFor(id: CertId): OcspSigner | undefined {
-    const { revision } = this.#pki;
-    if (this.#signersAt !== revision) {
+  #signerFor(id: CertId, version: number): OcspSigner | undefined {
+    if (this.#signersAt !== version) {
       // Hashes of names and keys are taken once for each CA, not for each request.
       const signers = this.#pki.ocspSigners();
       this.#signers = new Map(
@@ -177,10 +183,23 @@ export class OcspResponder {
           HASHES.map((hash) => [issuerKey(certIdOf(signer.certificate, signer.issuer, hash)), signer] as const),
         ),
       );
-      this.#signersAt = revision;
+      this.#signersAt = version;
     }
     return this.#signers.get(issuerKey(id));
   }
+}
+
+/** An answer that lacks its signature. */
+interface Unsigned {
+  content: Bytes;
+  signer: OcspSigner;
+  /** What a request without a nonce asked about, if it was one certificate. */
+  alone: Asked | undefined;
+  /** The octets of the request. */
+  key: string;
+  nextUpdate: Milliseconds;
+  version: number;
+  now: Milliseconds;
 }
 
 interface Asked {
@@ -189,7 +208,6 @@ interface Asked {
 }
 
 interface Kept extends PreProduced {
-  key: string;
   ca: string;
   serial: Bytes;
   status: CertStatus;
@@ -203,6 +221,11 @@ function put(map: Map<string, Kept>, key: string, kept: Kept): void {
   map.delete(key);
   if (map.size >= MAX_KEPT) map.delete(map.keys().next().value!);
   map.set(key, kept);
+}
+
+/** The length tells whether the hash algorithm has parameters, which an answer echoes. */
+function certificateKey({ ca }: OcspSigner, { hash, der, serial }: CertId): string {
+  return `${ca} ${hash} ${der.length} ${serial.toString("latin1")}`;
 }
 
 /** Octets of a CertID as everybody encodes it, with NULL for the parameters of the hash algorithm. */
@@ -228,3 +251,5 @@ const HASHES = ["sha1", "sha256"] as const;
 const RESPONSE_LIFE: Milliseconds = 12 * 3600_000;
 /** Pre-produced responses; each takes about a kilobyte. */
 const MAX_KEPT = 100_000;
+/** Octets of a request that is found again by itself; one about a certificate takes about a hundred. */
+const MAX_REMEMBERED = 256;

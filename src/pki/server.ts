@@ -8,14 +8,42 @@ import type { Clock } from "../sim/environment.ts";
 import type { Pki } from "./authority.ts";
 import { PkiError } from "./error.ts";
 import { type ForeignCrlSource, nextUpdateOf } from "./foreignCrls.ts";
-import { OcspResponder } from "./ocspResponder.ts";
+import { type OcspAnswer, OcspResponder } from "./ocspResponder.ts";
+import { preSign } from "./preSigner.ts";
 
 export type PkiServer = BoundedServer;
 
+export interface PkiServerOptions {
+  /** CRLs of foreign CAs; without them nothing is known of their certificates. */
+  foreign?: ForeignCrlSource;
+  /** Hears of failures that are not a client's. */
+  onFailure?: (error: unknown) => void;
+}
+
 /** Serves until closed: POST and GET of OCSP, /crl/<ca>.crl and /ca/<ca>.crt; of foreign CAs by their CRLs. */
-export function servePki(pki: Pki, listen: Listen, clock: Clock, foreign?: ForeignCrlSource): Promise<PkiServer> {
+export async function servePki(
+  pki: Pki,
+  listen: Listen,
+  clock: Clock,
+  { foreign, onFailure }: PkiServerOptions = {},
+): Promise<PkiServer> {
   const responder = new OcspResponder(pki, clock, undefined, foreign);
-  return listenBounded(listen, (request, response) => handle(request, response, { pki, responder, clock, foreign }));
+  const serving = { pki, responder, clock, foreign };
+  const server = await listenBounded(
+    listen,
+    (request, response) => handle(request, response, serving),
+    undefined,
+    onFailure,
+  );
+  const closing = new AbortController();
+  const preSigning = preSign(pki, responder, closing.signal);
+  return {
+    ...server,
+    async close() {
+      closing.abort();
+      await Promise.all([server.close(), preSigning]);
+    },
+  };
 }
 
 interface Serving {
@@ -36,7 +64,7 @@ function handle(request: IncomingMessage, response: ServerResponse, serving: Ser
   const asked = ocspRequestInPath(path);
   if (asked === undefined)
     return say(response, 404, "nothing here: OCSP by GET or POST, /crl/<ca>.crl and as certificates say, /ca/<ca>.crt");
-  answerOcsp(request, response, asked, serving);
+  return answerOcsp(request, response, asked, serving);
 }
 
 /** /crl/<ca>.crl, /crl/<ca>/<shard>.crl, and .delta.crl of both; a foreign CA's as it came. */
@@ -71,16 +99,26 @@ function caCertificateAt(path: string, { pki, clock }: Serving): Cacheable | und
 async function answerPost(request: IncomingMessage, response: ServerResponse, serving: Serving): Promise<void> {
   const body = await readBody(request, MAX_REQUEST);
   if (body === undefined) return say(response, 413, `an OCSP request has at most ${MAX_REQUEST} octets here`);
-  answerOcsp(request, response, body, serving);
+  return answerOcsp(request, response, body, serving);
 }
 
-function answerOcsp(request: IncomingMessage, response: ServerResponse, asked: Bytes, serving: Serving): void {
-  const answer = serving.responder.answer(asked);
+function answerOcsp(
+  request: IncomingMessage,
+  response: ServerResponse,
+  asked: Bytes,
+  serving: Serving,
+): void | Promise<void> {
+  const answer = serving.responder.answerSoon(asked);
+  if (answer instanceof Promise) return answer.then((signed) => sendOcsp(request, response, signed, serving));
+  sendOcsp(request, response, answer, serving);
+}
+
+function sendOcsp(request: IncomingMessage, response: ServerResponse, answer: OcspAnswer, { clock }: Serving): void {
   const type = "application/ocsp-response";
   if (answer.kind === "preProduced") {
     const { der, etag, producedAt, nextUpdate } = answer;
     const cacheable = { body: der, type, etag, lastModified: producedAt, expires: nextUpdate };
-    return sendCacheable(request, response, cacheable, serving.clock.now());
+    return sendCacheable(request, response, cacheable, clock.now());
   }
   // RFC 5019 6.2: no-store is for what is no answer.
   const cacheControl = answer.kind === "live" ? "max-age=0, must-revalidate" : "no-store";

@@ -126,6 +126,19 @@ export class PkiStore {
     return { kind: "revoked", at: Number(row.revokedAt), reason: reasonOf(row.reason) };
   }
 
+  /** Serials under a CA, in order, from behind the hexadecimal `after` on; those of certificates that have not ended. */
+  serialsAfter(ca: string, after: string, limit: number, now: Milliseconds): Bytes[] {
+    return this.#database
+      .all(
+        "SELECT serial FROM certificate WHERE ca = ? AND serial > ? AND notAfter > ? ORDER BY serial LIMIT ?",
+        ca,
+        after,
+        now,
+        limit,
+      )
+      .map(({ serial }) => Buffer.from(String(serial), "hex"));
+  }
+
   all(): IssuedRow[] {
     return this.#database
       .all("SELECT ca, serial, subject, notAfter, revokedAt, reason FROM certificate ORDER BY issuedAt, rowid")

@@ -89,7 +89,11 @@ export interface BasicOcspResponse {
 export type OcspResponse = { status: number; basic: undefined } | { status: 0; basic: BasicOcspResponse };
 
 /** The identifier of `certificate` as issued by `issuer`. */
-export function certIdOf(certificate: Certificate, issuer: Certificate, hash: CertId["hash"] = "sha1"): CertId {
+export function certIdOf(
+  certificate: Pick<Certificate, "serial">,
+  issuer: Certificate,
+  hash: CertId["hash"] = "sha1",
+): CertId {
   const digest = (data: Bytes) => createHash(hash).update(data).digest();
   const issuerNameHash = digest(issuer.subject.der);
   const issuerKeyHash = digest(issuer.publicKeyBits);
@@ -146,13 +150,17 @@ export function parseOcspRequest(der: Bytes): OcspRequest {
 }
 
 /** What a response is to say; times in milliseconds since 1970. */
-export interface NewOcspResponse {
+export interface OcspResponseContent {
   responderId: ResponderId;
   producedAt: number;
   responses: readonly SingleResponse[];
   nonce: Bytes | undefined;
   /** Response extensions besides the nonce. */
   extensions?: readonly NewExtension[];
+}
+
+/** A response and who signs it. */
+export interface NewOcspResponse extends OcspResponseContent {
   /** DER of the delegated signer's certificate; none where the CA itself signs. */
   certificates: readonly Bytes[];
   signer: Signer;
@@ -160,6 +168,12 @@ export interface NewOcspResponse {
 
 /** DER of a successful, signed response. */
 export function buildOcspResponse(made: NewOcspResponse): Bytes {
+  const content = ocspResponseData(made);
+  return signedOcspResponse(content, made.signer.algorithm, made.signer.sign(content), made.certificates);
+}
+
+/** DER of ResponseData, which is what is signed. */
+export function ocspResponseData(made: OcspResponseContent): Bytes {
   const responderId =
     "byName" in made.responderId
       ? explicit(1, made.responderId.byName.der)
@@ -168,15 +182,24 @@ export function buildOcspResponse(made: NewOcspResponse): Bytes {
     ...(made.nonce === undefined ? [] : [nonceExtension(made.nonce)]),
     ...(made.extensions ?? []).map(extension),
   ];
-  const tbs = sequence(
+  return sequence(
     responderId,
-    generalizedTime(made.producedAt),
+    dateOf(made.producedAt),
     sequence(...made.responses.map(encodeSingle)),
     ...(extensions.length === 0 ? [] : [explicit(1, sequence(...extensions))]),
   );
-  const certificates = made.certificates.length === 0 ? [] : [explicit(0, sequence(...made.certificates))];
-  const basic = sequence(tbs, made.signer.algorithm, bitString(made.signer.sign(tbs)), ...certificates);
-  return sequence(enumerated(ResponseStatus.successful), explicit(0, sequence(oid(Oid.ocspBasic), octetString(basic))));
+}
+
+/** DER of a successful response: ResponseData with its signature. */
+export function signedOcspResponse(
+  data: Bytes,
+  algorithm: Bytes,
+  signature: Bytes,
+  certificates: readonly Bytes[],
+): Bytes {
+  const wrapped = certificates.length === 0 ? [] : [explicit(0, sequence(...certificates))];
+  const basic = sequence(data, algorithm, bitString(signature), ...wrapped);
+  return sequence(SUCCESSFUL, explicit(0, sequence(BASIC, octetString(basic))));
 }
 
 /** DER of a response that says only why there is none (RFC 6960 4.2.1). */
@@ -324,14 +347,14 @@ function encodeSingle(single: SingleResponse): Bytes {
         ? implicit(2, Buffer.alloc(0))
         : explicit(
             1,
-            generalizedTime(status.at),
+            dateOf(status.at),
             ...(status.reason === undefined ? [] : [explicit(0, enumerated(status.reason))]),
           );
   return sequence(
     single.id.der,
     encoded,
-    generalizedTime(single.thisUpdate),
-    ...(single.nextUpdate === undefined ? [] : [explicit(0, generalizedTime(single.nextUpdate))]),
+    dateOf(single.thisUpdate),
+    ...(single.nextUpdate === undefined ? [] : [explicit(0, dateOf(single.nextUpdate))]),
   );
 }
 
@@ -349,6 +372,22 @@ function readNonce(extensions: readonly Extension[]): Bytes | undefined {
   return nonce;
 }
 
+/** A responder writes the same few dates over and over. */
+function dateOf(at: number): Bytes {
+  const second = Math.floor(at / 1000);
+  let date = DATES.get(second);
+  if (date === undefined) {
+    date = generalizedTime(at);
+    if (DATES.size >= MAX_DATES) DATES.clear();
+    DATES.set(second, date);
+  }
+  return date;
+}
+
+const SUCCESSFUL = enumerated(ResponseStatus.successful);
+const BASIC = oid(Oid.ocspBasic);
+const DATES = new Map<number, Bytes>();
+const MAX_DATES = 256;
 /** Certificates one request may ask about; a path has four. */
 const MAX_REQUESTS = 32;
 /** Certificates that come with a response: the signer, and perhaps its path. */

@@ -51,12 +51,21 @@ export function verifySignature(algorithm: SignatureAlgorithm, key: KeyObject, d
 export interface Signer {
   algorithm: Bytes;
   sign(data: Bytes): Bytes;
+  /** The same on another thread, for keys that take so long that others would wait: RSA takes eight times P-256. */
+  signAside?: (data: Bytes) => Promise<Bytes>;
 }
 
 /** SHA-256 for RSA and P-256, SHA-384 for P-384, SHA-512 for P-521. */
 export function signerOf(key: KeyObject): Signer {
   if (key.asymmetricKeyType === "rsa")
-    return { algorithm: sequence(oid(Oid.sha256WithRsa), nullValue()), sign: (data) => sign("sha256", data, key) };
+    return {
+      algorithm: sequence(oid(Oid.sha256WithRsa), nullValue()),
+      sign: (data) => sign("sha256", data, key),
+      signAside: (data) =>
+        new Promise((resolve, reject) =>
+          sign("sha256", data, key, (error, signature) => (error === null ? resolve(signature) : reject(error))),
+        ),
+    };
   if (key.asymmetricKeyType === "ec") {
     const [digest, id] = EC_SIGNERS.get(key.asymmetricKeyDetails?.namedCurve ?? "") ?? ["sha256", Oid.ecdsaWithSha256];
     return { algorithm: sequence(oid(id)), sign: (data) => sign(digest, data, key) };

@@ -51,11 +51,34 @@ test("a crowd of silent clients keeps nobody out: those idle for longest make ro
   assert.equal(ended.length, 30);
 });
 
-test("a handler that fails ends its own connection only", async (t) => {
-  const { url } = await serve(t);
-  await assert.rejects(fetch(`${url}/throw`));
-  await assert.rejects(fetch(`${url}/reject`));
+test("a handler that fails costs its own client the answer, nobody else anything, and is heard of", async (t) => {
+  const failures: unknown[] = [];
+  const server = await listenBounded(
+    ANYWHERE,
+    (request, response) => {
+      if (request.url === "/throw") throw new Error("thrown");
+      if (request.url === "/reject") return Promise.reject(new Error("rejected"));
+      if (request.url === "/late") response.writeHead(200, { "content-length": 10 }).write("half");
+      if (request.url === "/late") throw new Error("late");
+      if (request.method === "POST") return readBody(request, 100).then((body) => void response.end(body));
+      response.end("short");
+    },
+    LIMITS,
+    (error) => failures.push((error as Error).message),
+  );
+  t.after(() => server.close());
+  const url = `http://127.0.0.1:${server.port}`;
+  assert.equal((await fetch(`${url}/throw`)).status, 500);
+  assert.equal((await fetch(`${url}/reject`)).status, 500);
+  await assert.rejects(fetch(`${url}/late`).then((response) => response.text()));
   assert.equal(await (await fetch(url)).text(), "short");
+  assert.deepEqual(failures, ["thrown", "rejected", "late"]);
+  // A client that goes away in the middle of its request is no failure.
+  const leaving = new TcpClient(server.port).send("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf");
+  await leaving.written;
+  leaving[Symbol.dispose]();
+  assert.equal(await (await fetch(url)).text(), "short");
+  assert.equal(failures.length, 3);
 });
 
 test("a body is read up to its limit, whole or in chunks", async (t) => {
@@ -88,8 +111,6 @@ function start(limits: ServerLimits = LIMITS): Promise<BoundedServer> {
   return listenBounded(
     ANYWHERE,
     (request, response) => {
-      if (request.url === "/throw") throw new Error("as a handler may");
-      if (request.url === "/reject") return Promise.reject(new Error("as a handler may"));
       if (request.method !== "POST") return void response.end("short");
       return readBody(request, 1000).then((body) => {
         response.end(body === undefined ? "too long" : String(body.length));

@@ -18,6 +18,11 @@ export class TcpClient implements Disposable {
     this.#socket.on("error", () => {});
   }
 
+  /** What was sent has left this process. */
+  get written(): Promise<void> {
+    return new Promise((resolve) => this.#socket.write("", () => resolve()));
+  }
+
   get connected(): Promise<void> {
     return new Promise((resolve) => {
       if (this.#socket.connecting) this.#socket.once("connect", () => resolve());

@@ -182,7 +182,7 @@ test("CRLs are fetched from the manufacturer's server or taken from where they w
     "crl partial 1 0",
     "crlFailed gone BadStatus",
   ]);
-  const server = await servePki(front, { address: "127.0.0.1", port: 0 }, systemEnvironment.clock, foreign);
+  const server = await servePki(front, { address: "127.0.0.1", port: 0 }, systemEnvironment.clock, { foreign });
   t.after(() => server.close());
   const get = (ca: string) => fetch(`http://127.0.0.1:${server.port}/crl/${ca}.crl`);
   const served = await get("fetched");

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import type { Bytes } from "../../src/bytes/bytes.ts";
 import type { Pki } from "../../src/pki/authority.ts";
 import { OcspResponder } from "../../src/pki/ocspResponder.ts";
+import { preSignOnce } from "../../src/pki/preSigner.ts";
 import { checkOcspResponse, type OcspVerdict } from "../../src/trust/ocsp.ts";
 import type { Certificate } from "../../src/x509/certificate.ts";
 import {
@@ -128,6 +129,59 @@ test("a foreign CA is refused as unauthorized, and what is no request as malform
   assert.deepEqual(responder.answer(pki.ca("segw-ca").der), malformed);
   const half: CertId = { ...certIdOf(segw, pki.ca("segw-ca")) };
   assert.deepEqual(responder.answer(buildOcspRequest(Array(33).fill(half), undefined)), malformed);
+});
+
+test("answers are signed before anybody asks, for all certificates that have not ended, and again when they grow old", async (t) => {
+  const { pki, clock, responder, segw, device } = made(t);
+  pki.issue({ profile: "segw", dns: ["old.example"], notBefore: clock.at - 2 * HOUR, notAfter: clock.at - HOUR });
+  const more = Array.from(
+    { length: 60 },
+    (_, i) => pki.issue({ profile: "henb", dns: [`ap-${i}.example`] }).certificate,
+  );
+  assert.equal(await preSignOnce(pki, responder), 4 + 2 + 60);
+  const start = clock.at;
+  const producedAt = (certificate: Certificate, ca: string) => {
+    const answer = responder.answer(buildOcspRequest([certIdOf(certificate, pki.ca(ca))], undefined));
+    return answer.kind === "preProduced" ? answer.producedAt - start : answer.kind;
+  };
+  const all = (): [Certificate, string][] => [
+    [segw, "segw-ca"],
+    [device, "device-ca"],
+    [pki.ca("segw-ca"), "operator-root"],
+    ...more.map((certificate): [Certificate, string] => [certificate, "device-ca"]),
+  ];
+  clock.at += HOUR;
+  for (const [certificate, ca] of all()) assert.equal(producedAt(certificate, ca), 0);
+  clock.at = start + 7 * HOUR;
+  await preSignOnce(pki, responder);
+  clock.at += HOUR;
+  for (const [certificate, ca] of all()) assert.equal(producedAt(certificate, ca), 7 * HOUR);
+});
+
+test("an RSA signer signs on another thread, and others are answered meanwhile", async (t) => {
+  const clock = new StandingClock();
+  const pki = makePki(t, { ocspKeys: "rsa-2048" }, clock);
+  const responder = new OcspResponder(pki, clock);
+  const { certificate } = pki.issue({ profile: "henb", dns: ["a.example"] });
+  const issuer = pki.ca("device-ca");
+  const request = buildOcspRequest([certIdOf(certificate, issuer)], undefined);
+  const answers = [responder.answerSoon(request), responder.answerSoon(request)];
+  assert.ok(answers.every((answer) => answer instanceof Promise));
+  for (const { der } of await Promise.all(answers))
+    assert.equal(judge(der, certificate, issuer, clock.at).status, "good");
+  assert.ok(!(responder.answerSoon(request) instanceof Promise), "kept from then on");
+});
+
+test("what is revoked while another thread signs that it is good is revoked in the next answer", async (t) => {
+  const clock = new StandingClock();
+  const pki = makePki(t, { ocspKeys: "rsa-2048" }, clock);
+  const responder = new OcspResponder(pki, clock);
+  const { certificate } = pki.issue({ profile: "henb", dns: ["a.example"] });
+  const request = buildOcspRequest([certIdOf(certificate, pki.ca("device-ca"))], undefined);
+  const signing = responder.answerSoon(request);
+  pki.revoke(certificate.serial);
+  await signing;
+  assert.deepEqual(statusesOf((await responder.answerSoon(request)).der), ["revoked"]);
 });
 
 test("whatever octets come, an answer goes out, and it is good only for who asked right", (t) => {

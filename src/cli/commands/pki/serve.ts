@@ -19,16 +19,26 @@ export async function serve(args: string[], io: Io): Promise<number> {
   using pki = Pki.open(one(positionals), environment);
   await using ends = new AsyncDisposableStack();
   const tell = (event: object) => io.print(JSON.stringify(event));
+  const onFailure = (error: unknown) =>
+    tell({ event: "failed", problem: error instanceof Error ? error.message : String(error) });
   const foreign = ends.use(new ForeignCrls(pki, environment, tell));
   const path = values.control ?? join(pki.directory, "control.sock");
   const control = path === "none" ? undefined : ends.adopt(await serveControl(pki, path), (one) => one.close());
   const address = listen[1]!.replace(/^\[|\]$/g, "");
-  const server = ends.adopt(await servePki(pki, { address, port }, environment.clock, foreign), (one) => one.close());
-  pki.renewOcspSigners();
-  const upkeep = setInterval(() => {
-    foreign.follow();
-    pki.renewOcspSigners();
-  }, UPKEEP);
+  const server = ends.adopt(await servePki(pki, { address, port }, environment.clock, { foreign, onFailure }), (one) =>
+    one.close(),
+  );
+  const keepUp = () => {
+    try {
+      foreign.follow();
+      pki.renewOcspSigners();
+    } catch (error) {
+      // Such as a full disk; what there is goes on being served.
+      onFailure(error);
+    }
+  };
+  keepUp();
+  const upkeep = setInterval(keepUp, UPKEEP);
   ends.defer(() => clearInterval(upkeep));
   tell({ event: "listening", role: "pki", address: server.address, port: server.port, control: control?.address });
   await io.stopped;

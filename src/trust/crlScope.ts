@@ -7,7 +7,7 @@ import {
   fullNames,
   type IssuingDistributionPoint,
 } from "../x509/distributionPoints.ts";
-import { emptyNames, type GeneralNames, shareName } from "../x509/generalNames.ts";
+import { emptyNames, shareName } from "../x509/generalNames.ts";
 import type { CrlProblem } from "./crlVerdict.ts";
 
 /** The point to assume for CRLs that no distribution point names (RFC 5280 6.3.3, last paragraph). */
@@ -58,13 +58,9 @@ function outsideScope(
   if (scope.onlyContainsAttributeCerts) return "it lists attribute certificates only";
   if (scope.name === undefined) return undefined;
   const own = fullNames(scope.name, crl.issuer);
-  const wanted = namesOfPoint(point, crl, certificate);
+  // RFC 5280 4.2.1.13: a relative name is below the CRL issuer's, which without cRLIssuer is the certificate's issuer.
+  const wanted = point.name === undefined ? point.crlIssuer : fullNames(point.name, crl.issuer);
   return wanted !== undefined && shareName(own, wanted) ? undefined : "it is of another distribution point";
-}
-
-function namesOfPoint(point: DistributionPoint, crl: Crl, certificate: Certificate): GeneralNames | undefined {
-  if (point.name === undefined) return point.crlIssuer;
-  return fullNames(point.name, point.crlIssuer === undefined ? certificate.issuer : crl.issuer);
 }
 
 const REASONS: readonly string[] = [

@@ -112,7 +112,7 @@ function uriWithin(uri: string, base: string): boolean {
 
 function hostWithin(host: string, base: string, meaning: "host alone" | "host and below"): boolean {
   const [own, other] = [host.toLowerCase(), base.toLowerCase()];
-  if (other.startsWith(".")) return own.endsWith(other) && own.length > other.length;
+  if (other.startsWith(".")) return own.endsWith(other);
   if (other === "") return true;
   return own === other || (meaning === "host and below" && own.endsWith(`.${other}`));
 }

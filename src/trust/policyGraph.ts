@@ -103,7 +103,6 @@ export class PolicyGraph {
       else if (node !== undefined) nodes.set(policy, { parents: node.parents, expected });
       else if (nodes.has(Oid.anyPolicy)) nodes.set(policy, { parents: [Oid.anyPolicy], expected });
     }
-    if (nodes.size === 0) this.#depths = undefined;
   }
 
   /** Nodes without children are left in place, since only what the deepest ones reach is looked at in the end. */
@@ -127,16 +126,17 @@ export class PolicyGraph {
     return this.#acceptable.filter((policy) => authority.has(policy) || authority.has(Oid.anyPolicy));
   }
 
-  /** The policies, in the words of the anchor's domain, that lead from the anchor to the end entity. */
+  /**
+   * The policies, in the words of the anchor's domain, that lead from the anchor to the end entity: those below
+   * anyPolicy nodes, which are met only where a way down from the anchor leaves its domain, or at the end entity.
+   */
   #authorityConstrained(): Set<string> {
     const found = new Set<string>();
     const depths = this.#depths ?? [];
     let reached = new Set(depths.at(-1)?.keys());
-    if (depths.length > 0 && reached.has(Oid.anyPolicy)) found.add(Oid.anyPolicy);
     for (const nodes of depths.slice(1).toReversed()) {
       const above = new Set<string>();
       for (const policy of reached) {
-        if (policy === Oid.anyPolicy) continue;
         for (const parent of nodes.get(policy)?.parents ?? []) {
           if (parent === Oid.anyPolicy) found.add(policy);
           else above.add(parent);

@@ -37,11 +37,6 @@ function squeeze(text: string): string {
   return text.replace(/ +/g, " ").replace(/^ | $/g, "");
 }
 
-function decodeUtf8(octets: Buffer): string | undefined {
-  const text = octets.toString("utf8");
-  return text.includes("\ufffd") ? undefined : text;
-}
-
 /** UCS-2, of whose surrogates no characters may be made (X.680 41.15). */
 function decodeBmp(octets: Buffer): string | undefined {
   if (octets.length % 2 !== 0) return undefined;
@@ -69,7 +64,8 @@ function decodeAscii(octets: Buffer): string | undefined {
 }
 
 const DECODERS = new Map<number, (octets: Buffer) => string | undefined>([
-  [Tag.UTF8_STRING, decodeUtf8],
+  // Replacement characters for what is no UTF-8 make it incomparable as text.
+  [Tag.UTF8_STRING, (octets) => octets.toString("utf8")],
   [Tag.PRINTABLE_STRING, decodeAscii],
   [Tag.NUMERIC_STRING, decodeAscii],
   [Tag.IA5_STRING, decodeAscii],

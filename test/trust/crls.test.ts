@@ -260,6 +260,19 @@ test("an indirect CRL tells certificates of several CAs apart, an entry's issuer
   );
 });
 
+test("the point of an indirect CRL may go by its issuer's name, or by a name below it", () => {
+  const { subject } = indirect.certificate;
+  const crl = (point: Parameters<typeof issuingDistributionPoint>[0]) =>
+    makeCrl(indirect, { more: [issuingDistributionPoint({ ...point, indirect: true })] });
+  const over = { crlIssuers: [indirect.certificate] };
+  const byIssuer = makeLeaf(distributionPoints({ crlIssuer: subject }));
+  assert.equal(statusOf(byIssuer, [crl({ fullName: [{ directory: subject }] })], over), "good");
+  assert.equal(statusOf(byIssuer, [crl({ fullName: [{ directory: name("Other") }] })], over), "undetermined");
+  const below = makeLeaf(distributionPoints({ relativeName: "part 1", crlIssuer: subject }));
+  assert.equal(statusOf(below, [crl({ relativeName: "part 1" })], over), "good");
+  assert.equal(statusOf(below, [crl({ relativeName: "part 2" })], over), "undetermined");
+});
+
 test("another CA's CRL counts only where the certificate names its issuer, the CRL says it is indirect, and its path is valid", () => {
   const pointed = makeLeaf(distributionPoints({ crlIssuer: indirect.certificate.subject }));
   const crl = makeCrl(indirect, { more: [issuingDistributionPoint({ indirect: true })] });

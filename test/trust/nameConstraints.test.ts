@@ -166,6 +166,14 @@ test("the subject counts as a directory name, an e-mail address in it as one, a 
   assert.equal(reasonOf(leafWith(withSan, devices)), "valid", "the common name does not count beside a dNSName");
 });
 
+test("a common name of a CA is no DNS name", () => {
+  const subject = makeName([{ type: Oid.commonName, value: "ca.b.example" }]);
+  const above = caWith(nameConstraints([{ dns: "a.example" }]));
+  const below = make({ subject, keys, issuer: above });
+  const leaf = leafWith({ names: [{ dns: "a.example" }] }, below);
+  assert.equal(reasonOf(leaf, { cas: [below, above] }), "valid");
+});
+
 test("self-issued CAs are exempt, a self-issued end entity is not", () => {
   const constrained = make({
     name: "CA",

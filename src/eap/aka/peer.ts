@@ -82,30 +82,23 @@ export class AkaPeer implements PeerMethod<AkaPeerWorld> {
   }
 
   receive(request: Bytes): Effects {
+    const state = this.#state;
+    if (state.kind !== "ExpectRequest" && state.kind !== "ExpectOutcome")
+      return [{ kind: "discard", problem: `a request in state ${state.kind}` }];
     return this.#guarded(request, () => {
       const message = decodeAkaMessage("request", this.#variant, request);
-      switch (this.#state.kind) {
-        case "AwaitUsim":
-          return [{ kind: "discard", problem: "a request while the USIM computes" }];
-        case "ExpectFailure":
-        case "ExpectSuccess":
-          return [{ kind: "discard", problem: `a request ${message.subtype} where only an outcome is expected` }];
-        case "ExpectOutcome":
-          if (message.subtype !== "notification") break;
-          return this.#onNotification(message, request, this.#state.outcome);
-        case "ExpectRequest":
-          switch (message.subtype) {
-            case "identity":
-              return this.#onIdentityRequest(message, request);
-            case "challenge":
-              return this.#onChallenge(message, request);
-            case "reauthentication":
-              return this.#onReauthentication(message, request);
-            case "notification":
-              return this.#onNotification(message, request, undefined);
-          }
+      const outcome = state.kind === "ExpectOutcome" ? state.outcome : undefined;
+      if (message.subtype === "notification") return this.#onNotification(message, request, outcome);
+      if (outcome !== undefined)
+        return this.#clientError(request, "UnexpectedRequest", `a request ${message.subtype} after authentication`);
+      switch (message.subtype) {
+        case "identity":
+          return this.#onIdentityRequest(message, request);
+        case "challenge":
+          return this.#onChallenge(message, request);
+        case "reauthentication":
+          return this.#onReauthentication(message, request);
       }
-      return this.#clientError(request, "UnexpectedRequest", `a request ${message.subtype} after authentication`);
     });
   }
 

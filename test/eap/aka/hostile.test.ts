@@ -284,6 +284,16 @@ test("a message that makes no sense is answered as RFC 4187 6.3 has it: Client-E
   }
 });
 
+test("nonsense after the end of a method changes neither success nor failure", () => {
+  for (const variant of VARIANTS) {
+    const settings = { serverVariants: [variant], peerVariants: [variant], server: { resultIndications: true } };
+    const nonsense = (id: number) => Buffer.from([1, id, 0, 12, variant.type, 99, 0, 0, 0x7f, 1, 0, 0]);
+    const outcome = run(settings, false, (packet) => (packet[0] === 3 ? [nonsense(packet[1]! + 1), packet] : [packet]));
+    agreed(outcome);
+    assert.deepEqual(outcome.dropped, ["peer: a request in state ExpectSuccess"]);
+  }
+});
+
 test("a peer whose USIM refuses every SQN gives up after two synchronization failures", () => {
   const peer = new AkaPeer(AKA, peerOptions(seededRandom(1)), Buffer.from("x"));
   const block = Buffer.alloc(16);

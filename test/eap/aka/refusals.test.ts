@@ -220,6 +220,25 @@ for (const variant of VARIANTS) {
     }
   });
 
+  test(`${name}: a result indication that the server did not offer is not taken for agreed`, () => {
+    const device = new Device();
+    let challenge: Buffer | undefined;
+    const outcome = converse(new Operator(1), device, {
+      ...only(variant),
+      link: (packet, direction, n) => {
+        if (direction === "request" && n === 1) challenge = packet;
+        if (direction === "request" || n !== 1) return [packet];
+        const { AT_MAC: _, ...rest } = decodeAkaMessage("response", variant, packet).attributes;
+        const { kAut } = keysOf(variant, device, challenge!);
+        return [
+          encodeAkaMessage("response", variant, packet[1]!, "challenge", { ...rest, AT_RESULT_IND: true }, { kAut }),
+        ];
+      },
+    });
+    agreed(outcome);
+    assert.equal(shapes(outcome).at(-2), `response ${type}/1`);
+  });
+
   test(`${name}: a peer may keep its permanent identity to itself once it has a pseudonym`, () => {
     const [operator, device] = [new Operator(1), new Device()];
     const settings = { ...only(variant), peer: { revealPermanent: false }, server: { maxReauthentications: 0 } };

@@ -257,6 +257,11 @@ class DiameterGateway implements Gateway {
     });
   }
 
+  /** By Session-Id. */
+  tellsApart(one: Session, other: Session): boolean {
+    return one.id !== other.id;
+  }
+
   async #tell<C extends CommandDefinition>(command: C, values: RequestValues<C>): Promise<boolean> {
     const service = this.#service();
     const message = makeRequest(command, Application.SWm, service.node.newEndToEnd(), values);

@@ -174,6 +174,11 @@ class RadiusGateway implements Gateway {
     return this.#tell(Code.CoaRequest, session);
   }
 
+  /** By Acct-Session-Id alone: RFC 5176 3 lets a gateway pass over Class, and the names are the same. */
+  tellsApart({ accountingId: one }: Session, { accountingId: other }: Session): boolean {
+    return one !== undefined && other !== undefined && one !== other;
+  }
+
   async #tell(code: number, session: Session): Promise<boolean> {
     const requester = this.#options.requesterFor(this.name);
     if (requester === undefined) return false;

@@ -11,6 +11,7 @@ import type { ClientSettings } from "../radius/core/server.ts";
 import { RadiusListener } from "../radius/transport/listener.ts";
 import { RadiusRequester } from "../radius/transport/requester.ts";
 import type { Clock, Random } from "../sim/environment.ts";
+import { PostgresDatabase } from "../store/postgres.ts";
 import { type Database, integer, sql } from "../store/sql.ts";
 import { SqliteDatabase } from "../store/sqlite.ts";
 import { Accounting } from "./accounting.ts";
@@ -40,7 +41,8 @@ export interface RunningAaa {
 
 /** Opens the database that a configuration names, with its tables. Throws typed errors. */
 export async function openDatabase(config: AaaConfig, at: (path: string) => string): Promise<Database> {
-  const database = new SqliteDatabase(at(config.database));
+  const isUrl = /^postgres(ql)?:/.test(config.database);
+  const database = isUrl ? await PostgresDatabase.open(config.database) : new SqliteDatabase(at(config.database));
   await makeTables(database);
   return database;
 }

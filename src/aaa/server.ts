@@ -367,8 +367,7 @@ export class AaaServer {
     session.expires = expires;
     if (!this.#sessions.add(session)) return false;
     if (!complete) return true;
-    const older = this.#options.oneSessionPerDevice ? this.#sessions.takePlace(session) : undefined;
-    if (older !== undefined) void this.detach(older, "replaced").catch(() => {});
+    if (this.#options.oneSessionPerDevice) this.#replaceOlder(session);
     const { id, gateway, device } = session;
     this.#options.onEvent({
       kind: "accepted",
@@ -378,6 +377,16 @@ export class AaaServer {
       subscriber: session.subscriber,
     });
     return true;
+  }
+
+  /** A.2-8. A gateway that would take one of its sessions for the other is left to end the older one by itself. */
+  #replaceOlder(session: Session): void {
+    const older = this.#sessions.takePlace(session);
+    if (older === undefined) return;
+    const sameGateway = older.gateway.name === session.gateway.name;
+    if (sameGateway && !older.gateway.tellsApart(older, session)) this.end(older.id, "replaced");
+    // It may fail; the older session then ends by its timeout, or by its gateway's word.
+    else void this.detach(older, "replaced").catch(() => {});
   }
 
   #refuse(

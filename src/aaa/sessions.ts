@@ -14,6 +14,8 @@ export interface Gateway {
   abort(session: Session): Promise<boolean>;
   /** RAR or CoA-Request: the gateway is to ask for authorization anew. */
   reauthorize(session: Session): Promise<boolean>;
+  /** Whether what `abort` says of one session cannot be taken for the other, both being this gateway's. */
+  tellsApart(one: Session, other: Session): boolean;
 }
 
 export interface Session {

@@ -30,6 +30,7 @@ export class RecordingGateway implements Gateway {
   readonly name: string;
   readonly told: string[] = [];
   obeys = true;
+  tells = true;
 
   constructor(name: string) {
     this.name = name;
@@ -38,6 +39,10 @@ export class RecordingGateway implements Gateway {
   async abort({ id }: Session): Promise<boolean> {
     this.told.push(`abort ${id}`);
     return this.obeys;
+  }
+
+  tellsApart(): boolean {
+    return this.tells;
   }
 
   async reauthorize({ id }: Session): Promise<boolean> {

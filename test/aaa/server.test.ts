@@ -341,6 +341,20 @@ test("a newer session of a device ends the older one, on whichever gateway it is
   assert.deepEqual(two.told, [], "one that ended need not be ended");
 });
 
+test("a gateway that cannot tell a device's older session from its newer one is not told to end it", async () => {
+  const { aaa } = await operator();
+  const gateway = new RecordingGateway("segw");
+  gateway.tells = false;
+  await aaa.authorizeDevice({ ...query("s1", "ap-1.example"), gateway });
+  await aaa.authorizeDevice({ ...query("s2", "ap-1.example"), gateway });
+  await new Promise(setImmediate);
+  assert.deepEqual(gateway.told, []);
+  assert.deepEqual(
+    [...aaa.sessions.all()].map(({ id }) => id),
+    ["s2"],
+  );
+});
+
 test("a forced detach counts only when the gateway has done it", async () => {
   const { aaa } = await operator();
   const gateway = new RecordingGateway("segw");

@@ -338,6 +338,8 @@ export interface Outcome {
   /** 0 for Result-Code, else the vendor whose Experimental-Result-Code it is. */
   vendor: number;
   code: number;
+  /** Error-Message, fit to be shown. */
+  message?: string;
 }
 
 export type ReadAnswer<C extends CommandDefinition> =
@@ -431,17 +433,22 @@ function proxyInfo(request: DiameterMessage): Avp[] {
 
 function outcomeOf(
   values: {
+    "Error-Message"?: string;
     "Result-Code"?: number;
     "Experimental-Result"?: { "Vendor-Id": number; "Experimental-Result-Code": number };
   },
   answerName: string,
 ): Outcome {
   const experimental = values["Experimental-Result"];
-  if (values["Result-Code"] !== undefined) return { vendor: 0, code: values["Result-Code"] };
+  const said = values["Error-Message"]?.slice(0, MAX_MESSAGE_SHOWN).replaceAll(/[^\x20-\x7e]/g, "?");
+  const message = said === undefined ? {} : { message: said };
+  if (values["Result-Code"] !== undefined) return { vendor: 0, code: values["Result-Code"], ...message };
   if (experimental !== undefined)
-    return { vendor: experimental["Vendor-Id"], code: experimental["Experimental-Result-Code"] };
+    return { vendor: experimental["Vendor-Id"], code: experimental["Experimental-Result-Code"], ...message };
   throw new DiameterError(ResultCode.MISSING_AVP, `${answerName}: Result-Code`, 0, "is missing");
 }
+
+const MAX_MESSAGE_SHOWN = 200;
 
 const ERROR_ANSWER = {
   required: ["Result-Code", ...ORIGIN],

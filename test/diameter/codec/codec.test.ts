@@ -285,7 +285,7 @@ test("an answer that failed is taken without what its grammar requires, one that
   assert.ok(failed.header.error, "3xxx sets the E bit");
   assert.deepEqual(readAnswer(DiameterEap, failed), {
     ok: false,
-    outcome: { vendor: 0, code: 3002 },
+    outcome: { vendor: 0, code: 3002, message: "no peer" },
     values: {
       "Result-Code": 3002,
       "Origin-Host": "aaa.example",

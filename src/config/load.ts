@@ -70,15 +70,21 @@ function offsetOf(document: Document, path: readonly string[], key: boolean): nu
   return 0;
 }
 
-/** Keys that the object schema at `path` knows. */
+/** Keys that the object schema at `path` knows; where it may take several forms, those of all of them. */
 function keysAt(schema: z.ZodType, path: readonly string[]): string[] {
-  let here: unknown = unwrap(schema);
+  let here = forms(schema);
   for (const step of path) {
-    if (here instanceof z.ZodObject) here = unwrap(here.shape[step]);
-    else if (here instanceof z.ZodArray) here = unwrap(here.element);
-    else return [];
+    here = here.flatMap((form) => {
+      if (form instanceof z.ZodObject) return forms(form.shape[step]);
+      return form instanceof z.ZodArray ? forms(form.element) : [];
+    });
   }
-  return here instanceof z.ZodObject ? Object.keys(here.shape) : [];
+  return [...new Set(here.flatMap((form) => (form instanceof z.ZodObject ? Object.keys(form.shape) : [])))];
+}
+
+function forms(schema: unknown): unknown[] {
+  const here = unwrap(schema);
+  return here instanceof z.ZodUnion ? here.options.flatMap(forms) : [here];
 }
 
 function unwrap(schema: unknown): unknown {

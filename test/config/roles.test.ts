@@ -94,6 +94,56 @@ for (const [role, schema] of ROLES) {
   });
 }
 
+const AAA_SERVERS = {
+  diameter: `aaa:
+  tls: { chain: c.pem, key: k.pem, roots: [r.pem] }
+  authorizeDevices: false
+  server:
+    protocol: diameter
+    host: segw.operator.example
+    realm: operator.example
+    destinationRealm: aaa.example
+    answerWithin: 2s
+    peers:
+      - { host: aaa-1.aaa.example, realm: aaa.example, address: 10.40.0.3, port: 5868, tls: true }
+`,
+  radius: `aaa:
+  server:
+    protocol: radius
+    dynamicAuthorization: { address: 10.40.0.1, port: 3799 }
+    servers:
+      - { name: one, address: 10.40.0.3, port: 1912, accountingPort: 0, transport: udp, secretFile: secret }
+      - { name: two.example, address: 10.40.0.4, transport: radsec }
+`,
+};
+
+for (const [protocol, yaml] of Object.entries(AAA_SERVERS)) {
+  test(`segw: AAA servers by ${protocol} are taken with every key, and each misspelt one is refused by its line`, () => {
+    const text = `${MINIMAL.segw}${yaml}`;
+    assert.equal(loadConfig(gatewayConfig, text, "x.yaml").aaa?.server.protocol, protocol);
+    for (const [, name] of yaml.matchAll(/\b(\w+):(?=[ \n])/g)) {
+      if (name === "aaa" || name === "protocol") continue;
+      const wrong = `${MINIMAL.segw}${yaml.replace(new RegExp(`\\b${name}:(?=[ \\n])`), `${name}x:`)}`;
+      const line = wrong.slice(0, wrong.indexOf(`${name}x:`)).split("\n").length;
+      const problems = problemsOf(() => loadConfig(gatewayConfig, wrong, "x.yaml"));
+      const expected = new RegExp(
+        `^x\\.yaml:${line}:\\d+: "aaa\\..*${name}x" is no known key; did you mean "${name}"\\?$`,
+      );
+      assert.ok(
+        problems.some((problem) => expected.test(problem)),
+        problems.join("\n"),
+      );
+    }
+  });
+}
+
+test("segw: a RADIUS server over UDP without a secret is refused, and a protocol nobody speaks", () => {
+  const refused = (yaml: string) =>
+    problemsOf(() => loadConfig(gatewayConfig, `${MINIMAL.segw}${yaml}`, "x.yaml")).join();
+  assert.match(refused(AAA_SERVERS.radius.replace(", secretFile: secret", "")), /needs `secretFile`/);
+  assert.match(refused(AAA_SERVERS.radius.replace("radius", "tacacs")), /"aaa\.server\.protocol"/);
+});
+
 /** What is wrong in a file, and what it is told, all at once and in the file's words. */
 const WRONG: [role: "segw" | "henb", yaml: string, problems: RegExp[]][] = [
   ["segw", "listen: []", [/"listen": Too small/]],
@@ -207,7 +257,7 @@ function keysOfSchema(schema: z.ZodType, path: readonly string[]): string[] {
     here = here.def.innerType;
   if (here instanceof z.ZodObject)
     return Object.entries(here.shape as Record<string, z.ZodType>)
-      .filter(([key]) => key !== ELSEWHERE)
+      .filter(([key]) => !ELSEWHERE.includes(key))
       .flatMap(([key, inner]) => keysOfSchema(inner, [...path, key]));
   if (here instanceof z.ZodArray && here.element instanceof z.ZodObject)
     return keysOfSchema(here.element, [...path, "0"]);
@@ -222,5 +272,5 @@ function valueAt(value: unknown, key: string): unknown {
   return key.split(".").reduce<unknown>((here, step) => (here as Record<string, unknown> | undefined)?.[step], value);
 }
 
-/** A section with tests of its own, in test/revocation. */
-const ELSEWHERE = "revocation";
+/** Sections of many forms: that of AAA servers above, the other in test/revocation. */
+const ELSEWHERE: readonly string[] = ["revocation", "aaa"];

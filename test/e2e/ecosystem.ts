@@ -277,16 +277,6 @@ export class SimulatedDevice extends Party {
   }
 }
 
-/** A device with that FQDN and a certificate of its own. */
-export function newDevice(
-  eco: Ecosystem,
-  fqdn: string,
-  changes: Changes = {},
-  options: DeviceOptions = {},
-): SimulatedDevice {
-  return eco.device(eco.credentials.deviceFolder(eco.credentials.issueDevice(fqdn)), changes, options);
-}
-
 /** Retransmissions that outlast a network that loses every fifth datagram. */
 const PATIENT = { retransmission: { initial: "500ms", factor: 1.3, tries: 14 } };
 /** Milliseconds. */

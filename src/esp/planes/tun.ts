@@ -17,7 +17,7 @@ import { addAddress, addRoute, bringUp, pinRoute, removeAddress, removeRoute } f
 import { TunDevice, type TunUnavailable } from "./tunDevice.ts";
 
 /** Octets; see the header of this file. */
-export const DEFAULT_TUN_MTU = 1400;
+const DEFAULT_TUN_MTU = 1400;
 
 /** The least that IPv6 works with (RFC 8200 5), and the longest IP packet. */
 const MIN_MTU = 1280;

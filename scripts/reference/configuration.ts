@@ -7,8 +7,8 @@
 import type { Expression } from "oxc-parser";
 import { z } from "zod";
 import { cidr, duration, fqdn, ipAddress, path, port } from "../../src/config/fields.ts";
-import type { SourceFile } from "../tidy/tree.ts";
-import { commentBefore, constant, sourceAt } from "./sources.ts";
+import { type Field, type Shape, scalarComment, shapeOf } from "./schemaSource.ts";
+import { constant, sourceAt } from "./sources.ts";
 
 export interface ConfigKey {
   /** "ike.retransmission.tries", "devices[].chain". */
@@ -32,7 +32,7 @@ export function configKeys(schema: z.ZodType, file: string, constantName: string
   const declared = constant(source, constantName);
   if (declared === undefined) throw new Error(`${file} has no constant ${constantName}`);
   const json = z.toJSONSchema(schema, { io: "input", unrepresentable: "any", override: addNames }) as JsonSchema;
-  return keysBelow("", json, fieldsOf(source, declared.value), new Map());
+  return keysBelow("", json, shapeOf(source, declared.value).fields, new Map());
 }
 
 /** What JSON Schema says, with our names of types as titles and defaults in the form they are written in. */
@@ -42,6 +42,7 @@ interface JsonSchema {
   enum?: unknown[];
   const?: unknown;
   anyOf?: JsonSchema[];
+  oneOf?: JsonSchema[];
   items?: JsonSchema;
   properties?: Record<string, JsonSchema>;
   required?: string[];
@@ -50,14 +51,6 @@ interface JsonSchema {
   maximum?: number;
   minItems?: number;
   maxLength?: number;
-}
-
-interface Field {
-  file: SourceFile;
-  value: Expression;
-  comment: string | undefined;
-  /** The object literal that it stands in, which several sections may share. */
-  home: Expression;
 }
 
 /** `told` says at which section the keys of an object literal are listed. */
@@ -70,93 +63,53 @@ function keysBelow(
   for (const { home } of fields.values()) if (!told.has(home)) told.set(home, prefix);
   return Object.entries(json.properties ?? {}).flatMap(([name, property]) => {
     const field = fields.get(name);
-    if (field !== undefined && told.get(field.home) !== prefix) return [];
-    const inner = field === undefined ? undefined : resolve(field.file, field.value);
-    const comment = field?.comment ?? inner?.comment ?? (field && scalarComment(field)) ?? "";
-    const list = property.items?.properties === undefined ? "" : "[]";
-    const section = property.items?.properties === undefined ? property : property.items;
-    const isSection = section.properties !== undefined;
+    if (field !== undefined && isToldElsewhere(field, prefix, told)) return [];
+    const shape = field && shapeOf(field.file, field.value);
+    const isList = property.items?.properties !== undefined;
+    const section = isList ? property.items! : property;
+    const path = `${prefix}${name}${isList ? "[]" : ""}`;
     const key: ConfigKey = {
-      path: `${prefix}${name}${list}`,
-      type: isSection ? (list === "" ? "section" : `list of sections${atLeast(property)}`) : typeText(property),
-      preset: isSection || property.default === undefined ? undefined : presetText(property.default),
+      path,
+      type: "section",
+      preset: undefined,
       required: json.required?.includes(name) ?? false,
-      comment,
-      section: isSection,
+      comment: field?.comment ?? shape?.comment ?? (field && scalarComment(field)) ?? "",
+      section: true,
       keysOf: undefined,
     };
-    if (!isSection) return [key];
-    const fieldsBelow = field === undefined ? new Map<string, Field>() : fieldsOf(field.file, field.value);
-    const elsewhere = [...fieldsBelow.values()].map(({ home }) => told.get(home)).find((path) => path !== undefined);
-    const keys = keysBelow(`${key.path}.`, section, fieldsBelow, told);
-    return [{ ...key, keysOf: elsewhere?.replace(/\.$/, "") }, ...keys];
+    if (section.oneOf !== undefined) return [key, ...keysOfVariants(path, section.oneOf, shape?.variants ?? [], told)];
+    if (section.properties === undefined) {
+      const preset = property.default === undefined ? undefined : presetText(property.default);
+      return [{ ...key, type: typeText(property), preset, section: false }];
+    }
+    const fieldsBelow = shape?.fields ?? new Map<string, Field>();
+    const elsewhere = [...fieldsBelow.values()].find((one) => isToldElsewhere(one, `${path}.`, told));
+    const keysOf = elsewhere === undefined ? undefined : told.get(elsewhere.home)!.replace(/\.$/, "");
+    return [{ ...key, keysOf }, ...keysBelow(`${path}.`, section, fieldsBelow, told)];
   });
 }
 
-/** The fields of the object schema that an expression makes, by name. */
-function fieldsOf(file: SourceFile, expression: Expression): Map<string, Field> {
-  const fields = new Map<string, Field>();
-  const found = resolve(file, expression);
-  if (found?.object.type !== "ObjectExpression") return fields;
-  for (const property of found.object.properties) {
-    if (property.type === "SpreadElement") {
-      const spread = named(found.file, property.argument);
-      if (spread?.value.type !== "ObjectExpression") continue;
-      collect(spread.file, spread.value, fields);
-    }
-  }
-  collect(found.file, found.object, fields);
-  return fields;
+/** Large sections that several others share are told once; of small ones nobody wants to look elsewhere. */
+function isToldElsewhere({ home }: Field, prefix: string, told: ReadonlyMap<Expression, string>): boolean {
+  const size = home.type === "ObjectExpression" ? home.properties.length : 0;
+  const at = told.get(home);
+  return size > SMALL && at !== undefined && at !== prefix;
 }
 
-function collect(file: SourceFile, object: Expression, fields: Map<string, Field>): void {
-  if (object.type !== "ObjectExpression") return;
-  for (const property of object.properties) {
-    if (property.type !== "Property" || property.key.type !== "Identifier") continue;
-    const comment = commentBefore(file, property.start);
-    fields.set(property.key.name, { file, value: property.value, comment, home: object });
-  }
-}
-
-/** The object literal behind `z.strictObject({...}).prefault({})`, `z.array(...)` or the name of a constant. */
-function resolve(
-  file: SourceFile,
-  expression: Expression,
-): { file: SourceFile; object: Expression; comment: string | undefined } | undefined {
-  const constantHere = named(file, expression);
-  if (constantHere !== undefined) {
-    const found = resolve(constantHere.file, constantHere.value);
-    return found && { ...found, comment: constantHere.comment ?? found.comment };
-  }
-  if (expression.type !== "CallExpression" || expression.callee.type !== "MemberExpression") return undefined;
-  const { object, property } = expression.callee;
-  const [argument] = expression.arguments;
-  const isZod = object.type === "Identifier" && object.name === "z";
-  if (!isZod) return resolve(file, object);
-  if (argument === undefined || argument.type === "SpreadElement" || property.type !== "Identifier") return undefined;
-  if (OBJECTS.has(property.name)) return { file, object: argument, comment: undefined };
-  return property.name === "array" ? resolve(file, argument) : undefined;
-}
-
-/** The constant that an identifier names, here or where it is imported from. */
-function named(file: SourceFile, expression: Expression): Omit<Field, "home"> | undefined {
-  if (expression.type !== "Identifier") return undefined;
-  const { name } = expression;
-  const here = constant(file, name);
-  if (here !== undefined) return { file, ...here };
-  const imported = file.imports.find(({ names, typeOnly }) => !typeOnly && names.includes(name));
-  if (imported?.target === undefined) return undefined;
-  const from = sourceAt(imported.target);
-  const there = constant(from, name);
-  return there && { file: from, ...there };
-}
-
-/** The comment above the constant that a key's schema begins with, as `inBand.default("off")` does; not one of a mere type. */
-function scalarComment({ file, value }: Field): string | undefined {
-  let at = value;
-  while (at.type === "CallExpression" && at.callee.type === "MemberExpression") at = at.callee.object;
-  const found = named(file, at);
-  return found?.file.path === "src/config/fields.ts" ? undefined : found?.comment;
+/** Keys of a section that has one form or another, as its `protocol` or `kind` says. */
+function keysOfVariants(
+  path: string,
+  variants: readonly JsonSchema[],
+  shapes: readonly Shape[],
+  told: Map<Expression, string>,
+): ConfigKey[] {
+  return variants.flatMap((variant, index) => {
+    const [name, { const: form }] = Object.entries(variant.properties ?? {}).find(([, { const: value }]) => value)!;
+    const keys = keysBelow(`${path}.`, variant, shapes[index]?.fields ?? new Map(), told);
+    return keys.map((key) =>
+      key.path === `${path}.${name}` ? key : { ...key, comment: `With \`${name}: ${form}\`: ${key.comment}` },
+    );
+  });
 }
 
 /** Called by zod for each schema within, after what it wraps. */
@@ -220,7 +173,8 @@ function words(choices: readonly string[]): string {
 
 const SCHEMES = ["http", "https", "ldap", "file"] as const;
 
-const OBJECTS: ReadonlySet<string> = new Set(["object", "strictObject", "looseObject"]);
+/** Keys of a section that is listed again wherever it is used. */
+const SMALL = 4;
 
 const NAMED: readonly [z.core.$ZodType, string][] = [
   [duration, "duration"],

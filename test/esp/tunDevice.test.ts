@@ -12,7 +12,7 @@ describe("a TUN device", { timeout: 60_000 }, () => {
   test("in trouble says what is wrong and what to do, and leaves nothing behind", async () => {
     const hosts = Hosts.create("tundev");
     try {
-      const probe = fileURLToPath(new URL("tunProbe.ts", import.meta.url));
+      const probe = fileURLToPath(new URL("./tunProbe.ts", import.meta.url));
       const { status, stdout, stderr } = await hosts.run("probe", process.execPath, [probe]);
       assert.equal(status, 0, stderr);
       const { taken, noBlock, noRoute, noAddress, badAddress, ...rest } = JSON.parse(stdout);

@@ -25,6 +25,7 @@ import {
   NOW,
   withBadSignature,
 } from "../x509/made.ts";
+import type { OfPathAlone } from "./pathProblems.ts";
 import {
   ADDRESS,
   ADDRESS_6,
@@ -143,16 +144,6 @@ const responder = (making: Making) =>
     extensions: [keyUsage("digitalSignature"), extendedKeyUsage(Oid.ocspSigning)],
     ...making,
   });
-
-/** Reasons of path validation alone (RFC 5280 6.1, 6.3), which test/trust shows one by one. */
-type OfPathAlone =
-  | "AnyPolicyMapped"
-  | "NameConstraintUnprocessable"
-  | "NameNotPermitted"
-  | "NoAcceptablePolicy"
-  | "Revoked"
-  | "SearchLimitReached"
-  | "StatusUndetermined";
 
 /** Every way to be refused, by reason; a reason without a row does not compile. */
 const REFUSED: Record<Exclude<CredentialsProblem, OfPathAlone>, Row[]> = {

@@ -146,10 +146,10 @@ test("Nak leads to the first method that the peer desires and that was not offer
 });
 
 test("an expanded Nak is understood, and a Nak of nothing ends the conversation", () => {
-  const one = server(50, 23);
+  const one = server(50, 18, 23);
   const offered = sent(one.begin({ kind: "identity", identity: Buffer.from("me") }));
   const desired = [
-    { vendor: 9, type: 23 },
+    { vendor: 9, type: 18 },
     { vendor: 0, type: 23 },
   ];
   const next = sent(one.receive(response(offered[1]!, { kind: "expandedNak", desired })));

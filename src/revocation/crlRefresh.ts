@@ -156,7 +156,9 @@ function onLoaded(
   if (held !== undefined && isOlder(facts, held))
     return fail(state, { reason: "OlderThanHeld", thisUpdate, held: held.thisUpdate }, when);
   const adopted: HeldCrl = { ...facts, obtainedAt: now, validators };
-  const adopt: RefreshEffect = { kind: "adopt", held: adopted };
+  // LDAP, and servers without validators, give the same list again and again: nothing need be written or re-checked.
+  const again = held !== undefined && isSame(facts, held);
+  const adopt: RefreshEffect = { kind: again ? "confirm" : "adopt", held: adopted };
   const outdated = outdatedBy(adopted, when);
   if (outdated !== undefined) return withFirst(adopt, fail({ ...state, held: adopted }, outdated, when));
   return withFirst(adopt, hold(adopted, when));
@@ -167,6 +169,10 @@ function isOlder(next: CrlFacts, held: CrlFacts): boolean {
   if (next.number !== undefined && held.number !== undefined && next.number !== held.number)
     return next.number < held.number;
   return next.thisUpdate < held.thisUpdate;
+}
+
+function isSame(a: CrlFacts, b: CrlFacts): boolean {
+  return a.number === b.number && a.thisUpdate === b.thisUpdate && a.nextUpdate === b.nextUpdate;
 }
 
 function outdatedBy({ nextUpdate }: CrlFacts, { now }: When): RefreshProblem | undefined {

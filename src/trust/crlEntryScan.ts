@@ -54,7 +54,7 @@ export function endOfUsualEntry(bytes: Bytes, start: number, end: number): numbe
   const first = bytes[start + 4]!;
   if (octets > 1 && (first === 0 || first === 0xff) && first >> 7 === bytes[start + 5]! >> 7) return 0;
   const date = start + 4 + octets;
-  if (bytes[date] !== Tag.UTC_TIME || bytes[date + 1] !== 13 || date + 15 > stop) return 0;
+  if (bytes[date] !== Tag.UTC_TIME || bytes[date + 1] !== 13) return 0;
   if (!isTime(bytes, date + 2) || bytes[date + 14] !== 0x5a) return 0;
   const extensions = date + 15;
   if (extensions === stop) return stop;

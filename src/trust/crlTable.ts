@@ -12,12 +12,6 @@ import type { Crl } from "../x509/crl.ts";
 import { decodeEntry, endOfUsualEntry, entryRange } from "./crlEntryScan.ts";
 import { type HashKey, halfSipHash, hashKey } from "./halfSipHash.ts";
 
-/** From `start` on, entries are of certificates by the issuer of this number (RFC 5280 5.3.3). */
-export interface IssuerRun {
-  start: number;
-  issuer: number;
-}
-
 /** The table as plain values, for handing over between threads; the buffer of `slots` can be transferred. */
 export interface CrlTable {
   slots: Int32Array<ArrayBuffer>;
@@ -28,8 +22,6 @@ export interface CrlTable {
   longestProbe: number;
   /** A critical entry extension that is not processed here. */
   unknownCritical: string | undefined;
-  /** In their order; the first is the CRL's own issuer, 0. */
-  runs: readonly IssuerRun[];
   /** DER of the directory names of issuers 1 and up, those of one issuer joined. */
   issuers: readonly Uint8Array[];
 }
@@ -43,29 +35,36 @@ export function buildTable(crl: Crl, random: Random): CrlTable {
     const slots = new Int32Array(2 << bits);
     const filled = fill(slots, crl.der, survey, key);
     if (filled === undefined) continue;
-    const { unknownCritical, runs, issuers } = survey;
-    return { slots, key, ...filled, unknownCritical, runs, issuers };
+    const { unknownCritical, issuers } = survey;
+    return { slots, key, ...filled, unknownCritical, issuers };
   }
   return new DerReader(crl.der).fail("revokedCertificates", `serial numbers collide under ${MAX_ATTEMPTS} hash keys`);
 }
 
 /** Offset of the entry for this serial number and issuer within `der`, or 0. */
 export function findEntry(table: CrlTable, der: Bytes, serial: Bytes, issuer: number): number {
-  const { slots, key, longestProbe, runs } = table;
+  const { slots, key, longestProbe } = table;
   const tag = tagOf(serial, 0, serial.length, issuer, key);
   const mask = slots.length / 2 - 1;
   for (let probe = 0, slot = tag & mask; probe <= longestProbe; probe++, slot = (slot + 1) & mask) {
     const entry = slots[slot * 2 + 1]!;
     if (entry === 0) return 0;
-    if (slots[slot * 2] === tag && isListed(der, entry, serial, runs, issuer)) return entry;
+    if (slots[slot * 2] === tag && isSerial(der, entry, serial)) return entry;
   }
   return 0;
+}
+
+/** From `start` on, entries are of certificates by the issuer of this number (RFC 5280 5.3.3). */
+interface IssuerRun {
+  start: number;
+  issuer: number;
 }
 
 interface Survey {
   /** Offsets of all entries within the CRL. */
   entries: Int32Array;
   unknownCritical: string | undefined;
+  /** In their order; the first is the CRL's own issuer, 0. */
   runs: IssuerRun[];
   issuers: Bytes[];
 }
@@ -128,7 +127,7 @@ function fill(
     let probe = 0;
     while (slots[slot * 2 + 1] !== 0) {
       // Of several entries for one certificate the first counts.
-      if (slots[slot * 2] === tag && isSame(der, slots[slot * 2 + 1]!, entries[i]!, runs)) continue next;
+      if (slots[slot * 2] === tag && isSerial(der, slots[slot * 2 + 1]!, serialOf(der, entries[i]!))) continue next;
       if (++probe > MAX_PROBES) return undefined;
       slot = (slot + 1) & mask;
     }
@@ -152,6 +151,7 @@ function tagsOf(der: Bytes, entries: Int32Array, runs: readonly IssuerRun[], key
   return tags;
 }
 
+/** Entries with one serial number and different issuers have different tags: an odd factor maps no two numbers to one. */
 function tagOf(bytes: Bytes, start: number, end: number, issuer: number, key: HashKey): number {
   return halfSipHash(bytes, start, end, key) ^ Math.imul(issuer, 0x9e3779b1);
 }
@@ -162,31 +162,18 @@ function serialAt(der: Bytes, entry: number): number {
   return entry + 4 + (length < 0x80 ? 0 : length & 0x7f);
 }
 
-/** True if two entries are of one certificate. */
-function isSame(der: Bytes, a: number, b: number, runs: readonly IssuerRun[]): boolean {
-  const serial = serialAt(der, b);
-  return isListed(der, a, der.subarray(serial, serial + der[serial - 1]!), runs, issuerAt(runs, b));
+function serialOf(der: Bytes, entry: number): Bytes {
+  const at = serialAt(der, entry);
+  return der.subarray(at, at + der[at - 1]!);
 }
 
-/** True if the entry at `entry` is of this serial number and issuer. */
-function isListed(der: Bytes, entry: number, serial: Bytes, runs: readonly IssuerRun[], issuer: number): boolean {
+/** True if the serial number of the entry at `entry` is these octets. */
+function isSerial(der: Bytes, entry: number, serial: Bytes): boolean {
   const { length } = serial;
   const at = serialAt(der, entry);
   if (der[at - 1] !== length) return false;
   for (let i = 0; i < length; i++) if (der[at + i] !== serial[i]) return false;
-  return issuerAt(runs, entry) === issuer;
-}
-
-/** Number of the issuer that stands for the entry at `entry`. */
-function issuerAt(runs: readonly IssuerRun[], entry: number): number {
-  let low = 0;
-  let high = runs.length;
-  while (high - low > 1) {
-    const middle = (low + high) >> 1;
-    if (runs[middle]!.start <= entry) low = middle;
-    else high = middle;
-  }
-  return runs[low]!.issuer;
+  return true;
 }
 
 /** Octets of an entry without extensions: what the list of offsets is first made for. */

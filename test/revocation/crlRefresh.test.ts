@@ -250,6 +250,26 @@ test("a list restored from disk is used at once if current, else a fetch begins 
   assert.deepEqual(old.effects, [{ kind: "fetch", validators }]);
 });
 
+test("the same list again is neither taken nor written, and its validators are kept", () => {
+  const validators = { etag: '"new"' };
+  const step = give(fetching(held()), { kind: "loaded", facts: facts(), validators });
+  assert.deepEqual(
+    step.effects.map(({ kind }) => kind),
+    ["confirm", "arm"],
+  );
+  assert.ok(step.state.kind === "Holding");
+  assert.deepEqual([step.state.held.validators, step.state.held.obtainedAt], [validators, NOW]);
+  const other = give(fetching(held()), loaded({ nextUpdate: NOW + 2 * DAY }));
+  assert.equal(other.effects[0]?.kind, "adopt");
+});
+
+test("a list that has run out is fetched when it is wanted, though its timer has not gone off", () => {
+  const overslept: RefreshState = { kind: "Holding", held: held({ nextUpdate: NOW - 1 }), refreshAt: NOW + DAY };
+  assert.equal(give(overslept, { kind: "wanted" }).state.kind, "Fetching");
+  const current: RefreshState = { kind: "Holding", held: held(), refreshAt: NOW + DAY };
+  assert.equal(give(current, { kind: "wanted" }).state, current);
+});
+
 test("inputs that belong to another state change nothing", () => {
   const states: RefreshState[] = [
     UNUSED,

@@ -50,21 +50,29 @@ test("what is forgotten does not run, be it due later or waiting for its turn", 
   assert.ok(!ran.some(({ item }) => item === "99" || item === "later"));
 });
 
-test("a crowd runs in handfuls, and never more at a time than the limit", async () => {
+test("of a crowd that waits for others never more run at a time than the limit", async () => {
   let running = 0;
   let most = 0;
-  const { time, items, ran } = queue("crowd", async (_item, world) => {
+  const { time, items, ran } = queue("crowd", async (item, world) => {
     most = Math.max(most, ++running);
-    await world.delay(1000);
+    await world.delay(100 + ((Number(item) * 7919) % 1000));
     running -= 1;
   });
   for (let index = 0; index < 2000; index++) items.now(`${index}`);
-  assert.equal(ran.length, 0);
-  const turns = time.turns;
   await time.run(60_000);
-  assert.ok(time.turns - turns >= 2000 / 32, `${time.turns - turns} turns of the loop`);
   assert.equal(new Set(ran.map(({ item }) => item)).size, 2000);
   assert.equal(most, 256);
+});
+
+test("a crowd that only computes runs in handfuls, the loop having its turn between them", async () => {
+  const { time, items, ran } = queue("computing");
+  for (let index = 0; index < 2000; index++) items.now(`${index}`);
+  assert.equal(ran.length, 0);
+  await time.run(0);
+  const turns = time.turns;
+  await time.run(60_000);
+  assert.equal(ran.length, 2000);
+  assert.ok(time.turns - turns >= 2000 / 32, `${time.turns - turns} turns of the loop`);
 });
 
 test("a queue that is closed runs nothing more", async () => {

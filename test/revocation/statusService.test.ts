@@ -229,6 +229,20 @@ test("grace bridges an outage for those who were good before it, and for nobody 
   assert.ok(!over.accepted && over.refusal.reason === "StatusStale");
 });
 
+test("there is no grace for a device that was revoked since it was good last", async () => {
+  const grace = { kind: "grace", lasts: 6 * HOUR } as const;
+  const rule = { methods: "ocsp", tolerances: tolerances({ unreachable: grace }) } as const;
+  const world = new ServiceWorld("no grace", { rule });
+  const one = device();
+  assert.ok((await world.check(one)).accepted);
+  await world.run(2 * HOUR);
+  world.responder.statuses.set(one.certificate.serialText, { kind: "revoked", at: world.now, reason: 1 });
+  assert.ok(!(await world.check(one)).accepted);
+  world.responder.troubles.set(OCSP, { ok: false, problem: { reason: "BadStatus", status: 503 } });
+  await world.run(2 * HOUR);
+  assert.ok(!(await world.check(one)).accepted);
+});
+
 test("a watch that is closed is neither checked nor reported any more", async () => {
   const world = new ServiceWorld("closed", { rule: { methods: "ocsp" } });
   const one = device();
@@ -250,6 +264,7 @@ test("a delta CRL, whose address no watch knows, reaches the devices it lists", 
   assert.ok((await world.check(one)).accepted);
   world.service.watch(pathOf(one), "device");
   await world.run(5 * MINUTE);
+  world.base.network.contents.set(CRL, { kind: "unchanged" });
   world.publish([one], delta, { number: 7, extensions: [deltaIndicator(5)], nextUpdate: world.now + 90 * DAY });
   await world.run(31 * MINUTE);
   assert.deepEqual(world.names, ["ap-1"]);

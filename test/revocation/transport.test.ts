@@ -100,6 +100,15 @@ test("an answer beyond the limit is refused, whether its length is told or not",
   }
 });
 
+test("a length beyond all bounds is no reason to try", async (t) => {
+  const { url, transport } = await serve(t, (response) => {
+    response.writeHead(200, { "content-type": "application/ocsp-response", "content-length": "999999999999999" });
+    response.flushHeaders();
+  });
+  const expected = { ok: false, problem: { reason: "TooLarge", limit: 10_000 } };
+  assert.deepEqual(await transport.ask(url, request, "post"), expected);
+});
+
 test("a kept connection that the server closes as we use it is no failure", async (t) => {
   let answers = 0;
   const { url, transport, asked } = await serve(t, (response, incoming) => {

@@ -145,6 +145,7 @@ test("dates that are none and serial numbers in a longer form than needed are ma
   for (const [from, to] of [
     ["260601", "260631"],
     ["260601", "250229"],
+    ["260601", "260229"],
     ["260601", "260001"],
     ["000000Z", "240000Z"],
     ["000000Z", "000060Z"],
@@ -162,6 +163,14 @@ test("dates that are none and serial numbers in a longer form than needed are ma
   for (const serial of ["0001", "ff80"])
     assert.throws(() => CrlIndex.build(crlOf(entryOf({ serial: Buffer.from(serial, "hex") })), random), DerError);
   assert.throws(() => CrlIndex.build(crlOf(entryOf({ serial: Buffer.alloc(128, 1) })), random), /at most 127/);
+});
+
+test("an extension that an entry has twice is malformed", () => {
+  const reason = extension({ oid: "2.5.29.21", critical: false, value: write.enumerated(1) });
+  assert.throws(
+    () => CrlIndex.build(crlOf(entryOf({ serial: Buffer.from([1]), reason: 1, more: reason })), random),
+    /twice/,
+  );
 });
 
 test("in an indirect CRL an entry is of the issuer named last, and only of that", () => {

@@ -23,6 +23,8 @@ const diameterSection = z.strictObject({
         connect: endpoint.extend({ tls: z.boolean().default(false) }).optional(),
         /** Lower is asked first. */
         priority: z.number().int().min(0).max(1000).default(0),
+        /** May ask the HSS here for vectors: an AAA server, or a relay in front of some. A gateway never needs them. */
+        hssClient: z.boolean().default(false),
       }),
     )
     .default([]),

@@ -1,7 +1,8 @@
 /** The AAA server as a process: configuration, database, sockets and log around `AaaServer`. */
 import { readFileSync } from "node:fs";
 import type { Bytes } from "../bytes/bytes.ts";
-import { Application, VENDOR_3GPP } from "../diameter/codec/numbers.ts";
+import { makeErrorAnswer } from "../diameter/codec/commands.ts";
+import { Application, ResultCode, VENDOR_3GPP } from "../diameter/codec/numbers.ts";
 import { DiameterService, type TlsCredentials } from "../diameter/transport/service.ts";
 import { KDF_1 } from "../eap/aka/variant.ts";
 import type { BoundedServer } from "../http/boundedServer.ts";
@@ -169,6 +170,7 @@ class Aaa {
     );
     const swx = new SwxServer(this.#hss, this.#identity, () => this.#service);
     if (local) this.#swx = swx;
+    const hssClients = new Set(peers.filter((peer) => peer.hssClient).map((peer) => peer.host.toLowerCase()));
     const needsSwx = local || this.#config.hss.kind === "swx";
     this.#diameter = await DiameterService.start({
       ...this.#environment,
@@ -199,7 +201,14 @@ class Aaa {
       tls,
       onRequest: (message, peer, answer) => {
         if (message.header.application !== Application.SWx) void front.answer(message, peer).then(answer);
-        else if (local) void swx.answer(message).then(answer);
+        else if (local && hssClients.has(peer)) void swx.answer(message).then(answer);
+        else if (local)
+          answer(
+            makeErrorAnswer(message, this.#identity, {
+              resultCode: ResultCode.AUTHORIZATION_REJECTED,
+              message: "not a client of this HSS",
+            }),
+          );
         else answer(answerDeregistration(message, this.#identity, (imsi) => this.#subscriberGone(imsi)));
       },
       onEvent: (event) => this.#log.info({ event: event.kind, detail: event }, `Diameter: ${event.kind}`),

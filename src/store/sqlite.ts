@@ -17,6 +17,8 @@ interface Waiting {
 export class SqliteDatabase implements Database {
   readonly dialect = "sqlite";
   readonly #database: DatabaseSync;
+  readonly #begin: StatementSync;
+  readonly #commit: StatementSync;
   /** Statements by the identity of their template: what is written once is prepared once. */
   readonly #prepared = new Map<readonly string[], StatementSync>();
   #waiting: Waiting[] = [];
@@ -31,12 +33,16 @@ export class SqliteDatabase implements Database {
       this.#database = new DatabaseSync(path);
       // FULL: what was acknowledged survives the loss of power. Other processes (the command line) may write as well.
       this.#database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10000;");
+      this.#begin = this.#database.prepare("BEGIN IMMEDIATE");
+      this.#commit = this.#database.prepare("COMMIT");
     } catch (error) {
       throw new StoreError(`cannot open the database ${path}: ${error instanceof Error ? error.message : error}`);
     }
   }
 
-  rows(statement: Statement): Promise<Row[]> {
+  async rows(statement: Statement): Promise<Row[]> {
+    // What only reads has nothing to make durable, and sees all that was answered before.
+    if (!this.#inTransaction && /^\s*SELECT\b/i.test(statement.parts[0]!)) return this.#rows(statement);
     return this.#enqueue(() => this.#rows(statement));
   }
 
@@ -103,7 +109,7 @@ export class SqliteDatabase implements Database {
     this.#waiting = [];
     const done: Waiting[] = [];
     try {
-      this.#database.exec("BEGIN IMMEDIATE");
+      this.#begin.run();
       for (const waiting of batch) {
         try {
           waiting.perform();
@@ -114,7 +120,7 @@ export class SqliteDatabase implements Database {
           waiting.reject(error);
         }
       }
-      this.#database.exec("COMMIT");
+      this.#commit.run();
     } catch (error) {
       if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
       for (const waiting of batch) waiting.reject(error);

@@ -7,6 +7,7 @@ import {
   AA,
   AbortSession,
   Accounting,
+  MultimediaAuth,
   makeAnswer,
   makeRequest,
   ReAuth,
@@ -312,7 +313,12 @@ test("RADIUS: EAP with a State that nobody gave begins anew, wrong values and ot
 test("an AAA server uses another's HSS over SWx: vectors, resynchronization, profile, and RTR ends the session", async () => {
   await using ends = new AsyncDisposableStack();
   const hss = await served(ends, {
-    diameter: { host: "hss.example", realm: "example", listen: [LOOPBACK], peers: [{ host: "aaa.example" }] },
+    diameter: {
+      host: "hss.example",
+      realm: "example",
+      listen: [LOOPBACK],
+      peers: [{ host: "aaa.example", hssClient: true }, { host: "segw.example" }],
+    },
     hss: { kind: "local", serve: true },
   });
   await hss.ask("POST", "/subscribers", { ...SUBSCRIBER, address: "10.9.9.9", filter: "guests", sessionTimeout: 500 });
@@ -360,6 +366,21 @@ test("an AAA server uses another's HSS over SWx: vectors, resynchronization, pro
     assert.equal(formatIp(values["Framed-IP-Address"]!), "10.9.9.9");
     assert.deepEqual([values["Session-Timeout"], values["Filter-Id"]], [500, ["guests"]]);
   }
+  // A gateway that is a peer of the HSS gets no vectors from it.
+  const nosy = await diameterGateway(ends, hss.running.ports.diameter[0]!, { server: "hss.example" });
+  const mar = makeRequest(MultimediaAuth, Application.SWx, nosy.node.newEndToEnd(), {
+    "Session-Id": "nosy",
+    "Vendor-Specific-Application-Id": { "Vendor-Id": 10415, "Auth-Application-Id": Application.SWx },
+    "Auth-Session-State": 1,
+    "Origin-Host": "segw.example",
+    "Origin-Realm": "example",
+    "Destination-Realm": "example",
+    "User-Name": IMSI,
+    "SIP-Number-Auth-Items": 1,
+    "SIP-Auth-Data-Item": { "SIP-Authentication-Scheme": "EAP-AKA" },
+  });
+  const refused = await nosy.request(mar, { application: Application.SWx, realm: "example" });
+  assert.equal(readAnswer(MultimediaAuth, refused.message).outcome.code, ResultCode.AUTHORIZATION_REJECTED);
   const unknown = await authenticateByDiameter(
     segw,
     new HostingParty(world, { imsi: "001019999999999" }),

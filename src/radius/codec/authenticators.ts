@@ -7,7 +7,7 @@
  * Accounting has none (RFC 2869 5.19): FreeRADIUS computes one in an Accounting-Response over other octets than in any
  * other answer, and takes ours for forged.
  */
-import { createHash, createHmac } from "node:crypto";
+import { createHmac, createSecretKey, hash, type KeyObject } from "node:crypto";
 import { type Bytes, sameSecret } from "../../bytes/bytes.ts";
 import { Code } from "./numbers.ts";
 import { type Attribute, AUTHENTICATOR_LENGTH, encodePacket, HEADER_LENGTH, isNamed } from "./packet.ts";
@@ -124,12 +124,19 @@ function answersAccessRequest(code: number): boolean {
 }
 
 function md5(bytes: Bytes, secret: Bytes): Bytes {
-  return createHash("md5").update(bytes).update(secret).digest();
+  return hash("md5", Buffer.concat([bytes, secret]), "buffer");
 }
 
 function hmac(bytes: Bytes, secret: Bytes): Bytes {
-  return createHmac("md5", secret).update(bytes).digest();
+  // A key made ready once a secret: the raw octets cost more than the digest, twice a packet.
+  let key = KEYS.get(secret);
+  if (key === undefined) {
+    key = createSecretKey(secret);
+    KEYS.set(secret, key);
+  }
+  return createHmac("md5", key).update(bytes).digest();
 }
 
+const KEYS = new WeakMap<Bytes, KeyObject>();
 const MESSAGE_AUTHENTICATOR = 80;
 const ZEROS = Buffer.alloc(AUTHENTICATOR_LENGTH);

@@ -1,5 +1,5 @@
 /** The MSK in MS-MPPE-Recv-Key and MS-MPPE-Send-Key (RFC 2548 2.4.2 and 2.4.3, RFC 3079 for which half is which). */
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { type Bytes, EMPTY } from "../../bytes/bytes.ts";
 import type { Random } from "../../sim/environment.ts";
 import { type Attribute, attribute, attributeOf, type RadiusPacket } from "./packet.ts";
@@ -37,7 +37,7 @@ function hide(key: Bytes, secret: Bytes, requestAuthenticator: Bytes, salt: Byte
   const hidden = Buffer.alloc(plain.length);
   let previous: Bytes = Buffer.concat([requestAuthenticator, salt]);
   for (let at = 0; at < plain.length; at += BLOCK) {
-    const mask = createHash("md5").update(secret).update(previous).digest();
+    const mask = hash("md5", Buffer.concat([secret, previous]), "buffer");
     for (let i = 0; i < BLOCK; i++) hidden[at + i] = plain[at + i]! ^ mask[i]!;
     previous = hidden.subarray(at, at + BLOCK);
   }
@@ -51,7 +51,7 @@ function reveal(value: Bytes, secret: Bytes, requestAuthenticator: Bytes): Bytes
   const plain = Buffer.alloc(hidden.length);
   let previous: Bytes = Buffer.concat([requestAuthenticator, salt]);
   for (let at = 0; at < hidden.length; at += BLOCK) {
-    const mask = createHash("md5").update(secret).update(previous).digest();
+    const mask = hash("md5", Buffer.concat([secret, previous]), "buffer");
     for (let i = 0; i < BLOCK; i++) plain[at + i] = hidden[at + i]! ^ mask[i]!;
     previous = hidden.subarray(at, at + BLOCK);
   }

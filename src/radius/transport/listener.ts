@@ -1,5 +1,5 @@
 /** A RADIUS server on the wire: UDP ports, and RadSec (TLS over TCP, RFC 6614). */
-import { createSocket, type Socket as DatagramSocket } from "node:dgram";
+import { createSocket, type Socket as DatagramSocket, type SocketOptions } from "node:dgram";
 import { once } from "node:events";
 import { isIPv6 } from "node:net";
 import { createServer, type Server, type TLSSocket } from "node:tls";
@@ -68,11 +68,15 @@ export class RadiusListener {
   }
 
   async #bind({ address, port, purpose }: Endpoint & { purpose: PortPurpose }): Promise<void> {
-    const socket = createSocket({ type: isIPv6(address) ? "udp6" : "udp4" });
+    const family = isIPv6(address) ? 6 : 4;
+    // Answers go to addresses, not to names: a resolver in between would cost more than the send.
+    const lookup: NonNullable<SocketOptions["lookup"]> = (where, _options, done) => done(null, where, family);
+    const socket = createSocket({ type: family === 6 ? "udp6" : "udp4", lookup });
     const index = this.#sockets.length;
     this.#sockets.push(socket);
+    const listening = once(socket, "listening");
     socket.bind(port, address);
-    await once(socket, "listening");
+    await listening;
     socket.setRecvBufferSize(RECEIVE_BUFFER);
     // An ICMP error or a full queue concerns one datagram; its sender asks again.
     socket.on("error", () => {});

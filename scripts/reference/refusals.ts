@@ -56,6 +56,7 @@ interface Reason {
 function reasonsIn(file: SourceFile): Reason[] {
   const found: Reason[] = [];
   const notifies = new Map<Node, string>();
+  const makers = messagesOfMakers(file);
   const add = (reasons: readonly string[], message: Node | null | undefined, notify?: string) => {
     for (const reason of reasons) {
       const here = `${file.path} ${reason}`;
@@ -70,7 +71,9 @@ function reasonsIn(file: SourceFile): Reason[] {
       const object = given.find((argument) => argument.type === "ObjectExpression");
       if (object !== undefined && notify !== undefined) notifies.set(object, notify);
       const [reason, message] = given;
-      add(textsOf(reason), message);
+      const made = makers.get(callee.name);
+      if (made === undefined) add(textsOf(reason), message);
+      else for (const argument of given) add(textsOf(argument), made);
     },
     NewExpression({ callee, arguments: given }) {
       if (callee.type !== "Identifier" || callee.name !== "AuthSignatureError") return;
@@ -100,6 +103,25 @@ function reasonsIn(file: SourceFile): Reason[] {
     },
   }).visit(file.program);
   return found;
+}
+
+/** Functions that make a refusal of a reason given to them, with the message they give it. */
+function messagesOfMakers(file: SourceFile): Map<string, Node> {
+  const makers = new Map<string, Node>();
+  let name: string | undefined;
+  new Visitor({
+    FunctionDeclaration({ id }) {
+      name = id?.name;
+    },
+    ObjectExpression(object) {
+      const properties = propertiesOf(object);
+      const message = properties.get("message");
+      const reason = properties.get("reason");
+      if (name !== undefined && MAKING.has(name) && reason?.type === "Identifier" && message !== undefined)
+        makers.set(name, message);
+    },
+  }).visit(file.program);
+  return makers;
 }
 
 /** What the last of these statements returns. */
@@ -161,7 +183,9 @@ const NEVER_LOGGED: ReadonlySet<string> = new Set([
   "src/trust/pathRefusal.ts StatusUndetermined",
 ]);
 
-const REFUSING: ReadonlySet<string> = new Set(["refuse", "untrusted"]);
+const MAKING: ReadonlySet<string> = new Set(["refusalOf"]);
+
+const REFUSING: ReadonlySet<string> = new Set(["refuse", "untrusted", ...MAKING]);
 
 /** What a verdict calls the reason that its cause has another name for (src/tre/peerVerifier.ts). */
 const RENAMED: Readonly<Record<string, string>> = { "src/tre/authSignature.ts BadSignature": "WrongAuth" };

@@ -47,14 +47,11 @@ export function shapeOf(file: SourceFile, expression: Expression): Shape {
   return { ...NONE, variants: variants.map((variant) => shapeOf(file, variant)) };
 }
 
-/**
- * The comment above the constant that a key's schema begins with, as `inBand.default("off")` does; not one of a mere type.
- */
+/** The comment above the constant that a key's schema begins with, as `inBand.default("off")` does. */
 export function scalarComment({ file, value }: Field): string | undefined {
   let at = value;
   while (at.type === "CallExpression" && at.callee.type === "MemberExpression") at = at.callee.object;
-  const held = constantNamed(file, at);
-  return held?.file.path === "src/config/fields.ts" ? undefined : held?.comment;
+  return constantNamed(file, at)?.comment;
 }
 
 /** The fields of an object literal, by name. */
@@ -79,13 +76,15 @@ function constantNamed(file: SourceFile, expression: Expression): Omit<Field, "h
   if (expression.type !== "Identifier") return undefined;
   const { name } = expression;
   const here = constant(file, name);
-  if (here !== undefined) return { file, ...here };
+  // What is above a mere type says how its values are written, not what a key is for.
+  if (here !== undefined)
+    return file.path === TYPES ? { file, value: here.value, comment: undefined } : { file, ...here };
   const imported = file.imports.find(({ names, typeOnly }) => !typeOnly && names.includes(name));
   if (imported?.target === undefined) return undefined;
-  const from = sourceAt(imported.target);
-  const there = constant(from, name);
-  return there && { file: from, ...there };
+  return constantNamed(sourceAt(imported.target), expression);
 }
+
+const TYPES = "src/config/fields.ts";
 
 const NONE: Shape = { fields: new Map(), variants: [], comment: undefined };
 

@@ -4,23 +4,35 @@ import { cidr, duration, fqdn, ipAddress, path, port } from "../config/fields.ts
 import { logSection } from "../observe/log.ts";
 import { AUTHENTICATIONS } from "./devices.ts";
 
-const endpoint = z.strictObject({ address: ipAddress, port });
+const endpoint = z.strictObject({
+  /** IP address. */
+  address: ipAddress,
+  /** Port. */
+  port,
+});
+
+const tcpEndpoint = endpoint.extend({
+  /** TLS over TCP (RFC 6733 13.1). */
+  tls: z.boolean().default(false),
+});
 
 const diameterSection = z.strictObject({
-  /** DiameterIdentity and realm of this server. */
+  /** DiameterIdentity of this server. */
   host: fqdn,
+  /** Its realm. */
   realm: fqdn,
   /** Where gateways and relays connect to: 3868 plain, 5868 with `tls: true`. */
-  listen: z.array(endpoint.extend({ tls: z.boolean().default(false) })).default([]),
+  listen: z.array(tcpEndpoint).default([]),
   /** Who may connect, and whom to connect to. */
   peers: z
     .array(
       z.strictObject({
+        /** Its DiameterIdentity. */
         host: fqdn,
         /** By default this server's realm. */
         realm: fqdn.optional(),
         /** Connect there; without it the peer connects to us. */
-        connect: endpoint.extend({ tls: z.boolean().default(false) }).optional(),
+        connect: tcpEndpoint.optional(),
         /** Lower is asked first. */
         priority: z.number().int().min(0).max(1000).default(0),
         /** May ask the HSS here for vectors: an AAA server, or a relay in front of some. A gateway never needs them. */
@@ -28,22 +40,29 @@ const diameterSection = z.strictObject({
       }),
     )
     .default([]),
+  /** Silence after which a peer is asked whether it lives (RFC 3539). */
   watchdog: duration.default(30_000),
+  /** How long an answer may take before another peer is asked. */
   answerWithin: duration.default(5_000),
 });
 
 const radiusSection = z.strictObject({
+  /** Where Access-Requests are taken over UDP, usually port 1812. */
   authentication: z.array(endpoint).default([]),
+  /** Where Accounting-Requests are taken over UDP, usually port 1813. */
   accounting: z.array(endpoint).default([]),
   /** RADIUS over TLS (RFC 6614), usually port 2083. */
   radsec: z.array(endpoint).default([]),
+  /** Who may ask. */
   clients: z
     .array(
       z
         .strictObject({
+          /** For logs. */
           name: z.string().min(1).max(64),
-          /** Over UDP: its address or block, and the file that holds the shared secret. */
+          /** Over UDP: its address or block. */
           block: cidr.optional(),
+          /** Over UDP: the file that holds the shared secret. */
           secretFile: path.optional(),
           /** Over RadSec: the name in its certificate. */
           certificate: fqdn.optional(),
@@ -64,57 +83,96 @@ export const aaaConfig = z
   .strictObject({
     /** SQLite file, or a postgres: URL. */
     database: z.string().min(1).default("aaa.sqlite"),
+    /** Diameter: SWm towards gateways, SWx towards an HSS (TS 29.273). */
     diameter: diameterSection.optional(),
+    /** RADIUS with EAP (RFC 3579). */
     radius: radiusSection.optional(),
     /** For Diameter over TLS and RadSec: our certificate, and who signs the other side's. */
-    tls: z.strictObject({ chain: path, key: path, roots: z.array(path).min(1) }).optional(),
+    tls: z
+      .strictObject({
+        /** PEM: our certificate and its intermediates. */
+        chain: path,
+        /** PEM, PKCS#8. */
+        key: path,
+        /** PEM files of the CAs that sign the other sides' certificates. */
+        roots: z.array(path).min(1),
+      })
+      .optional(),
+    /** Where vectors and subscriptions come from. */
     hss: z
       .discriminatedUnion("kind", [
         z.strictObject({
+          /** From the database of this server. */
           kind: z.literal("local"),
           /** Answers other AAA servers over SWx. */
           serve: z.boolean().default(false),
         }),
-        /** Another's HSS over SWx. */
-        z.strictObject({ kind: z.literal("swx"), realm: fqdn, host: fqdn.optional() }),
+        z.strictObject({
+          /** From another's HSS over SWx. */
+          kind: z.literal("swx"),
+          /** Its realm. */
+          realm: fqdn,
+          /** Its DiameterIdentity; by default whoever serves the realm. */
+          host: fqdn.optional(),
+        }),
       ])
       .prefault({ kind: "local" }),
+    /** Who may connect (TS 33.320 7.x). */
     policy: z
       .strictObject({
+        /** Devices that have no entry. */
         unknownDevices: z.enum(["allow", "deny"]).default("deny"),
         /** What an unknown device that is allowed must do (TS 33.320 A.1-4). */
         authentication: z.enum(AUTHENTICATIONS).default("either"),
         /** Which hosting party may be on which device: see `femtogate aaa bind`. */
         hostingPartyBinding: z.enum(["off", "listed", "required"]).default("listed"),
+        /** A new session of a device ends its older one. */
         oneSessionPerDevice: z.boolean().default(true),
+        /** How long a session lasts, unless the device's or subscriber's profile says otherwise. */
         sessionTimeout: duration.default(24 * 3600_000),
       })
       .prefault({}),
+    /** How hosting parties are authenticated (RFC 4187, RFC 9048). */
     eap: z
       .strictObject({
+        /** Most preferred first. */
         methods: z
           .array(z.enum(["EAP-AKA", "EAP-AKA'"]))
           .min(1)
           .default(["EAP-AKA'", "EAP-AKA"]),
         /** The access network that EAP-AKA' binds keys to (TS 24.302 8.1.1). */
         networkName: z.string().min(1).max(250).default("WLAN"),
+        /** Gives subscribers names for the next time that do not tell who they are. */
         pseudonyms: z.boolean().default(true),
+        /** Fast re-authentications between two full ones; 0 for none. */
         maxReauthentications: z.number().int().min(0).max(1000).default(16),
         /** Leads identities for fast re-authentication back to this server, where there are several. */
         reauthRealm: fqdn.optional(),
+        /** Protected success where the other side takes it (RFC 4187 6.2). */
         resultIndications: z.boolean().default(true),
+        /** Asks for the identity within EAP-AKA even if the first one is usable. */
         alwaysAskIdentity: z.boolean().default(false),
       })
       .prefault({}),
     /** HTTP for provisioning: keep it on loopback or behind a proxy with TLS. */
-    admin: z.strictObject({ listen: endpoint, tokenFile: path }).optional(),
+    admin: z
+      .strictObject({
+        /** Where it listens. */
+        listen: endpoint,
+        /** File that holds the token which requests must bring. */
+        tokenFile: path,
+      })
+      .optional(),
+    /** What this server keeps at most. */
     limits: z
       .strictObject({
+        /** Sessions of devices. */
         sessions: z.number().int().min(1).default(1_000_000),
         /** Authentications at once. */
         conversations: z.number().int().min(1).default(10_000),
       })
       .prefault({}),
+    /** Log lines on standard output. */
     log: logSection,
   })
   .refine((config) => config.diameter !== undefined || config.radius !== undefined, {

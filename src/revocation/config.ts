@@ -4,7 +4,7 @@
  * An issuer's rule begins as its class's and changes what it names, so that a manufacturer's servers are three lines.
  */
 import { z } from "zod";
-import { duration, fqdn, path } from "../config/fields.ts";
+import { duration, fqdn, ipAddress, path } from "../config/fields.ts";
 import type {
   ClassPolicy,
   IssuerMatch,
@@ -50,8 +50,8 @@ const ruleFields = {
   operator: servers.optional(),
   /** The manufacturer's servers. */
   manufacturer: servers.optional(),
-  /** Hosts, and all below them, that certificates may send us to; any if left out. */
-  namedHosts: z.array(fqdn.transform((host) => host.toLowerCase())).optional(),
+  /** Names, with all below them, and addresses that certificates may send us to; any if left out. */
+  namedHosts: z.array(z.union([ipAddress, fqdn]).transform((host) => host.toLowerCase())).optional(),
   /** The source does not know or cover the certificate: `refuse`, `accept` or a time of grace. */
   unknown: tolerance.optional(),
   /** What is known is past its nextUpdate. */

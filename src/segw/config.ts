@@ -52,6 +52,7 @@ export const gatewayConfig = z.strictObject({
   /** Whether a hosting party must, may or must not follow a device, where no AAA server says it (TS 33.320 A.1-4). */
   hostingParty: z
     .strictObject({
+      /** For devices that no profile names. */
       byDefault: z.enum(["required", "allowed", "forbidden"]).default("forbidden"),
       /** Profiles by IDi; the first that fits counts. `*` stands for any characters. */
       profiles: z

@@ -1,7 +1,7 @@
 /** The device's configuration file (YAML); docs/guides/henb.md shows a complete one. */
 import { z } from "zod";
 import { cidr, duration, fqdn, ipAddress, path } from "../config/fields.ts";
-import { deviceOcspSection, espSection, ikeSection, portsSection } from "../ipsec/settings.ts";
+import { deviceOcspSection, espSection, ikeSection, portsSection, profileSection } from "../ipsec/settings.ts";
 import { logSection } from "../observe/log.ts";
 
 export const deviceConfig = z.strictObject({
@@ -36,6 +36,8 @@ export const deviceConfig = z.strictObject({
   ocsp: deviceOcspSection,
   /** Sends INTEGRITY_INFO, the state of trust as the TrE signs it (TS 33.320 7.2.2-13). */
   sendIntegrityInfo: z.boolean().default(false),
+  /** What the gateway's certificate must keep to (TS 33.320 7.2.5.2.1-1). */
+  profile: profileSection,
   /** A hosting party that authenticates after the device (TS 33.320 A.2); none if left out. */
   hostingParty: z
     .strictObject({

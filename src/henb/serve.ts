@@ -9,7 +9,7 @@ import {
   type RoleEnvironment,
   RoleObserver,
 } from "../ipsec/roleShell.ts";
-import { hashNumbers } from "../ipsec/settings.ts";
+import { hashNumbers, profilePolicy } from "../ipsec/settings.ts";
 import { createLogger } from "../observe/log.ts";
 import type { Random } from "../sim/environment.ts";
 import { SoftwareTre } from "../tre/softwareTre.ts";
@@ -50,6 +50,7 @@ export async function serveDevice(
     trustedResponders: [],
     ocspTolerance: config.ocsp.tolerance,
     ocspMaxAge: config.ocsp.maxAge,
+    profile: profilePolicy(config.profile, "segw"),
   });
   const observer = await RoleObserver.open(log, clock, "henb", options.capture);
   const outer: OuterPaths = new OuterPaths(config, (address) =>

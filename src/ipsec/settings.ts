@@ -7,6 +7,8 @@ import type { TrafficSelector } from "../esp/selector.ts";
 import { CONNECTION_DEFAULTS, type Connection } from "../ike/sa/connection.ts";
 import { ProposalSyntaxError, parseEspProposal, parseIkeProposal } from "../ike/sa/proposal.ts";
 import { HashAlgorithm } from "../tre/authSignature.ts";
+import type { ProfilePolicy } from "../tre/peerVerifier.ts";
+import type { CertificateProfile } from "../trust/profiles/rule.ts";
 
 /** UDP ports; 0 lets the system choose, which only a device can do. */
 export const portsSection = z
@@ -89,6 +91,25 @@ export const gatewayOcspSection = z.strictObject({ inBand: inBand.default("off")
 
 /** For a device: the stricter reading of TS 33.320 7.2.3-4 unless it is loosened. */
 export const deviceOcspSection = z.strictObject({ inBand: inBand.default("leaf"), ...ocspFields }).prefault({});
+
+/** Whether the peer's certificate must keep its profile of TS 33.310 6.1.3 and TS 33.320 7.2.5.2.1. */
+export const profileSection = z
+  .strictObject({
+    /** Refuses on errors, on warnings as well, or not at all; `femtogate check` shows the findings of any certificate. */
+    refuse: z.enum(["off", "errors", "warnings"]).default("off"),
+    /** The release of TS 33.310 whose rules count: what the change request cites, or the newest. */
+    release: z.enum(["R9", "newest"]).default("newest"),
+  })
+  .prefault({});
+
+/** The policy that a section describes, for the peer's kind of certificate. */
+export function profilePolicy(
+  { refuse, release }: z.output<typeof profileSection>,
+  certificate: CertificateProfile,
+): ProfilePolicy | undefined {
+  if (refuse === "off") return undefined;
+  return { certificate, release, least: refuse === "errors" ? "error" : "warning" };
+}
 
 export type IkeSettings = z.output<typeof ikeSection>;
 export type EspSettings = z.output<typeof espSection>;

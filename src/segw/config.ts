@@ -1,7 +1,7 @@
 /** The gateway's configuration file (YAML); docs/guides/segw.md shows a complete one. */
 import { z } from "zod";
 import { cidr, duration, fqdn, ipAddress, path } from "../config/fields.ts";
-import { espSection, gatewayOcspSection, ikeSection, portsSection } from "../ipsec/settings.ts";
+import { espSection, gatewayOcspSection, ikeSection, portsSection, profileSection } from "../ipsec/settings.ts";
 import { logSection } from "../observe/log.ts";
 import { revocationSection } from "../revocation/config.ts";
 import { aaaSection } from "./aaa/config.ts";
@@ -34,6 +34,8 @@ export const gatewayConfig = z.strictObject({
   esp: espSection,
   /** Asks devices for their own status in-band; few devices have one. */
   ocsp: gatewayOcspSection,
+  /** What a device's certificate must keep to (TS 33.320 7.2.5.2.1-1). */
+  profile: profileSection,
   /** The gateway's own status, sent in-band (TS 33.320 7.2.2-6). */
   ownStatus: z
     .strictObject({

@@ -12,7 +12,7 @@ import type { Connection } from "../ike/sa/connection.ts";
 import type { EapRelayed, IkeEvent, IkeSaId, OwnAuth, Request, VerifiedPeer } from "../ike/sa/effects.ts";
 import { innerAddresses } from "../ipsec/eventRecord.ts";
 import { type IkeDecisions, IkeService } from "../ipsec/ikeService.ts";
-import { blockSelector, connectionFrom, hashNumbers } from "../ipsec/settings.ts";
+import { blockSelector, connectionFrom, hashNumbers, profilePolicy } from "../ipsec/settings.ts";
 import type { Clock, Random, Timers } from "../sim/environment.ts";
 import { AuthSignatureError, signAuth } from "../tre/authSignature.ts";
 import { fqdnIdentity, IdType, identityText } from "../tre/identity.ts";
@@ -276,6 +276,7 @@ function verifierPolicy({ config, credentials, clock }: GatewayOptions): Verifie
     ocspTolerance: config.ocsp.tolerance,
     ocspMaxAge: config.ocsp.maxAge,
     signatureCache: new SignatureCache(),
+    profile: profilePolicy(config.profile, "henb-ikev2"),
   };
 }
 

@@ -8,6 +8,8 @@ import { DecodeError } from "../bytes/reader.ts";
 import type { Clock, Milliseconds } from "../sim/environment.ts";
 import { checkOcspResponse, describeOcspProblem, type OcspVerdict } from "../trust/ocsp.ts";
 import { describePathRefusal, type PathRefusal, validatePath } from "../trust/path.ts";
+import { lint } from "../trust/profiles/lint.ts";
+import type { CertificateProfile, Release } from "../trust/profiles/rule.ts";
 import { checkServerName, hasAddress, hasDns } from "../trust/serverName.ts";
 import type { SignatureCache } from "../trust/signatureCache.ts";
 import { type Certificate, parseCertificate } from "../x509/certificate.ts";
@@ -33,6 +35,15 @@ export interface VerifierPolicy {
   ocspTolerance: Milliseconds;
   ocspMaxAge: Milliseconds;
   signatureCache?: SignatureCache;
+  /** Refuses end entities that break a rule of their profile (TS 33.320 7.2.5.2.1-1); undefined: profiles do not count. */
+  profile?: ProfilePolicy | undefined;
+}
+
+/** Which profile the peer's certificate must keep, in which release, and how bad a breach must be to count. */
+export interface ProfilePolicy {
+  certificate: CertificateProfile;
+  release: Release;
+  least: "error" | "warning";
 }
 
 /** Every reason for which credentials are refused. */
@@ -52,6 +63,8 @@ export type CredentialsProblem =
   | "IdentityMismatch"
   /** The certificate is not for the name or address connected to (TS 33.320 7.2.2-4). */
   | "NameMismatch"
+  /** The certificate breaks a rule of TS 33.310 6.1.3 or of TS 33.320's additions (7.2.5.2.1-1). */
+  | "ProfileViolated"
   | "NoValidOcspResponse"
   | "CertificateRevoked"
   | "CertificateUnknown";
@@ -103,6 +116,8 @@ export function verifyCredentials(credentials: PeerCredentials, policy: Verifier
   if (signature !== undefined) return signature;
   const identity = checkIdentity(credentials, leaf, policy);
   if (identity !== undefined) return identity;
+  const conformance = checkProfile(credentials, verdict.path, policy.profile);
+  if (conformance !== undefined) return conformance;
   const status = checkInBand(credentials.ocspResponses, verdict.path, policy, time);
   if (typeof status !== "string") return status;
   return {
@@ -125,6 +140,27 @@ function checkSignature(
     if (!(error instanceof AuthSignatureError)) throw error;
     return refuse(AUTH_PROBLEMS[error.reason], error.message);
   }
+}
+
+/** 7.2.5.2.1-1: the profile wins where RFC 5280 would let a certificate pass. */
+function checkProfile(
+  { idType, idData }: PeerCredentials,
+  [leaf, issuer]: readonly Certificate[],
+  profile: ProfilePolicy | undefined,
+): CredentialsVerdict | undefined {
+  if (profile === undefined || leaf === undefined) return undefined;
+  const { certificate: name, release, least } = profile;
+  const circumstances = { identity: identityText(idType, idData), ...(issuer === undefined ? {} : { issuer }) };
+  const findings = lint({ certificate: leaf, profile: name, release, circumstances });
+  const counting = findings.filter(({ severity }) => severity === "error" || severity === least);
+  const [first] = counting;
+  if (first === undefined) return undefined;
+  const more = counting.length === 1 ? "" : `, and ${counting.length - 1} more`;
+  return refuse(
+    "ProfileViolated",
+    `the certificate of "${leaf.subject}" breaks rule ${first.rule}: ${first.found} (${first.clause})${more}`,
+    { certificate: leaf.subject.toString(), findings: counting },
+  );
 }
 
 /** The identity claimed in IDi or IDr stands in the certificate (TS 33.320 7.2.5.2.1-2), and it is who was meant. */

@@ -11,6 +11,11 @@ const endpoint = z.strictObject({
   port,
 });
 
+/** A realm is a DiameterIdentity and need not have two labels (RFC 6733 4.3.1). */
+const realmName = z
+  .string()
+  .regex(/^[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*$/i, { error: "is no realm such as operator.example" });
+
 const tcpEndpoint = endpoint.extend({
   /** TLS over TCP (RFC 6733 13.1). */
   tls: z.boolean().default(false),
@@ -20,7 +25,7 @@ const diameterSection = z.strictObject({
   /** DiameterIdentity of this server. */
   host: fqdn,
   /** Its realm. */
-  realm: fqdn,
+  realm: realmName,
   /** Where gateways and relays connect to: 3868 plain, 5868 with `tls: true`. */
   listen: z.array(tcpEndpoint).default([]),
   /** Who may connect, and whom to connect to. */
@@ -30,7 +35,7 @@ const diameterSection = z.strictObject({
         /** Its DiameterIdentity. */
         host: fqdn,
         /** By default this server's realm. */
-        realm: fqdn.optional(),
+        realm: realmName.optional(),
         /** Connect there; without it the peer connects to us. */
         connect: tcpEndpoint.optional(),
         /** Lower is asked first. */
@@ -111,7 +116,7 @@ export const aaaConfig = z
           /** From another's HSS over SWx. */
           kind: z.literal("swx"),
           /** Its realm. */
-          realm: fqdn,
+          realm: realmName,
           /** Its DiameterIdentity; by default whoever serves the realm. */
           host: fqdn.optional(),
         }),

@@ -18,7 +18,7 @@ export function seededRandom(seed: number | string): SeededRandom {
     for (let missing = count; missing > 0; ) {
       if (pool.length === 0) pool = createHash("sha256").update(`femtogate ${seed} ${counter++}`).digest();
       parts.push(pool.subarray(0, missing));
-      pool = pool.subarray(Math.min(missing, pool.length));
+      pool = pool.subarray(missing);
       missing -= parts.at(-1)!.length;
     }
     return Buffer.concat(parts);

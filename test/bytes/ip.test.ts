@@ -63,6 +63,10 @@ describe("an address", () => {
 
   test("has no interface, no IPv4 part but at its end, and one gap that stands for something", () => {
     for (const text of [
+      "1:2:3:4:5:6:7:8::9::a",
+      "256.1.1.1",
+      "1.2.3.256",
+      "::1.2.3.256",
       "fe80::1%eth0",
       "1.2.3.4::",
       "1.2.3.4::1",

@@ -35,6 +35,9 @@ test("a word that is like none is not guessed at", () => {
 test("of several near words the nearest is taken, the first of equals", () => {
   assert.equal(nearest("ports", ["pools", "port", "posts"]), "port");
   assert.equal(nearest("cat", ["bat", "hat"]), "bat");
+  assert.equal(nearest("prot", ["prop", "port"]), "prop", "two letters swapped are a slip as one replaced is");
+  assert.equal(nearest("ba", ["xb"]), undefined, "no letters are swapped here");
+  assert.equal(nearest("id", ["ID"]), "ID");
 });
 
 test("a known word is itself, and one letter dropped, doubled or two swapped are seen through", () => {

@@ -6,10 +6,10 @@ import { promisify } from "node:util";
 import { createTunPlane } from "../../src/esp/planes/tun.ts";
 import { TunDevice, whyNoTun } from "../../src/esp/planes/tunDevice.ts";
 import { systemEnvironment } from "../../src/sim/system.ts";
-import { Hosts } from "../net/namespaces.ts";
+import { Hosts, whyNoHosts } from "../net/namespaces.ts";
 
 describe("a TUN device", { timeout: 60_000 }, () => {
-  test("in trouble says what is wrong and what to do, and leaves nothing behind", async () => {
+  test("in trouble says what is wrong and what to do, and leaves nothing behind", { skip: whyNoHosts() }, async () => {
     const hosts = Hosts.create("tundev");
     try {
       const probe = fileURLToPath(new URL("./tunProbe.ts", import.meta.url));
@@ -33,7 +33,7 @@ describe("a TUN device", { timeout: 60_000 }, () => {
     }
   });
 
-  test("can be had here, and without the right to it is said how to get it", async () => {
+  test("can be had here, and without the right to it is said how to get it", { skip: whyNoHosts() }, async () => {
     assert.equal(await whyNoTun(), undefined);
     const module = new URL("../../src/esp/planes/tunDevice.ts", import.meta.url).href;
     const script = `console.log(String(await (await import(${JSON.stringify(module)})).whyNoTun()))`;

@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import fc from "fast-check";
 import { seededRandom } from "../../src/sim/random.ts";
 import { systemEnvironment } from "../../src/sim/system.ts";
-import { type Address, forSeeds, type Link, PERFECT_LINK, World } from "../../src/sim/world.ts";
+import { type Address, forSeeds, forSeedsSettled, type Link, PERFECT_LINK, World } from "../../src/sim/world.ts";
 
 const A: Address = { address: "192.0.2.1", port: 500 };
 const B: Address = { address: "192.0.2.2", port: 4500 };
@@ -33,6 +33,17 @@ describe("virtual time", () => {
     assert.deepEqual(seen.at(-1), ["c", 30]);
     world.run(1000);
     assert.equal(world.now() - start, 1030);
+  });
+
+  test("does not run what was taken back", () => {
+    const world = new World(1);
+    const seen: string[] = [];
+    const takeBack = world.after(10, () => seen.push("taken back"));
+    world.after(10, () => seen.push("kept"));
+    takeBack();
+    world.run(20);
+    takeBack();
+    assert.deepEqual(seen, ["kept"]);
   });
 
   test("runs what an event schedules, within the limit", () => {
@@ -83,6 +94,73 @@ describe("virtual time", () => {
       late.runUntil(() => came, 1),
       true,
     );
+  });
+});
+
+describe("virtual time for parties that answer through promises", () => {
+  test("lets everything that waits for a promise have its turn between two events", async () => {
+    const world = new World(1);
+    const start = world.now();
+    const seen: [string, number][] = [];
+    const answer = async (what: string) => {
+      for (let i = 0; i < 5; i++) await Promise.resolve();
+      seen.push([what, world.now() - start]);
+      if (what === "first") world.after(5, () => void answer("between"));
+    };
+    world.after(10, () => void answer("first"));
+    world.after(20, () => void answer("last"));
+    assert.equal(await world.runUntilSettled(() => seen.length === 3, 100), true);
+    assert.deepEqual(seen, [
+      ["first", 10],
+      ["between", 15],
+      ["last", 20],
+    ]);
+    assert.equal(world.now() - start, 20, "no further than what was waited for");
+  });
+
+  test("takes events of one moment one by one, so that none sees what a later one's promise does", async () => {
+    const world = new World(1);
+    let open = 0;
+    const party = () => {
+      assert.equal(open, 0);
+      open += 1;
+      void Promise.resolve().then(() => {
+        open -= 1;
+      });
+    };
+    for (let i = 0; i < 3; i++) world.after(10, party);
+    assert.equal(await world.runUntilSettled(() => false, 9), false);
+    world.after(1, () => assert.equal(open, 0));
+    let atTheLimit = false;
+    world.after(1, () => {
+      atTheLimit = true;
+    });
+    assert.equal(await world.runUntilSettled(() => atTheLimit, 1), true, "what happens at the limit happens");
+    assert.equal(open, 0);
+  });
+
+  test("says that it did not come, when time is up or nothing is left to happen", async () => {
+    const world = new World(1);
+    const start = world.now();
+    world.after(60, () => assert.fail("too late"));
+    assert.equal(await world.runUntilSettled(() => false, 50), false);
+    assert.equal(world.now() - start, 50);
+    assert.equal(
+      await world.runUntilSettled(() => world.now() - start >= 55, 5),
+      true,
+      "time itself may be waited for",
+    );
+  });
+
+  test("names the seed that failed", async () => {
+    const seen: number[] = [];
+    await forSeedsSettled(3, undefined, async (seed) => void seen.push(seed));
+    await forSeedsSettled(3, "9", async (seed) => void seen.push(seed));
+    assert.deepEqual(seen, [1, 2, 3, 9]);
+    const failing = forSeedsSettled(3, undefined, async (seed) => {
+      if (seed === 2) throw new Error("lost");
+    });
+    await assert.rejects(failing, /^Error: seed 2 failed; replay it with FEMTOGATE_SEED=2: lost$/);
   });
 });
 
@@ -243,6 +321,17 @@ describe("many seeds", () => {
       });
     assert.throws(thrown, /seed 1 failed.*: a text/);
   });
+});
+
+test("the system's timers run once, or not at all if taken back, and one that is too long for Node does not fire at once", async () => {
+  const { timers } = systemEnvironment;
+  const seen: string[] = [];
+  const takeBack = timers.after(0, () => seen.push("taken back"));
+  const tooLong = timers.after(2 ** 40, () => seen.push("too long"));
+  takeBack();
+  await new Promise<void>((resolve) => timers.after(0, resolve));
+  tooLong();
+  assert.deepEqual(seen, []);
 });
 
 test("the system's randomness gives as many octets as asked for, never the same memory twice", () => {

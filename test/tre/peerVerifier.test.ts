@@ -9,7 +9,6 @@ import { AuthMethod, HashAlgorithm } from "../../src/tre/authSignature.ts";
 import { fqdnIdentity, IdType } from "../../src/tre/identity.ts";
 import { type CredentialsProblem, type VerifierPolicy, verifyCredentials } from "../../src/tre/peerVerifier.ts";
 import type { PeerCredentials } from "../../src/tre/trustedEnvironment.ts";
-import { SignatureCache } from "../../src/trust/signatureCache.ts";
 import { basicConstraints, extendedKeyUsage, keyUsage, subjectAltName } from "../../src/x509/build.ts";
 import { buildOcspError, ResponseStatus } from "../../src/x509/ocsp.ts";
 import { Oid } from "../../src/x509/oids.ts";
@@ -30,24 +29,28 @@ import {
   ADDRESS,
   ADDRESS_6,
   ALL_HASHES,
+  accepted,
   ca,
   credentials,
   FQDN,
+  LEAF_CHECKED,
   leaf,
   makeLeaf,
   NAMES,
   OCTETS,
   ocsp,
+  PATH_CHECKED,
   policy,
   REVOKED,
+  refusalOf,
   resigned,
+  responder,
   root,
+  sibling,
   UNKNOWN,
+  withOcsp,
 } from "./peers.ts";
 
-const LEAF_CHECKED: Partial<VerifierPolicy> = { inBandOcsp: "leaf" };
-const PATH_CHECKED: Partial<VerifierPolicy> = { inBandOcsp: "path" };
-const sibling = makeLeaf({ name: "sibling" });
 const rsaKeys = KEY_MAKERS["RSA-2048"]();
 
 describe("a peer is accepted", () => {
@@ -137,13 +140,6 @@ const boundPss = generateKeyPairSync("rsa-pss", {
 const pssAuth = credentials(makeLeaf({ keys: rsaKeys }), [ca], { pss: true, hashes: [HashAlgorithm.SHA2_512] });
 const point = leaf.certificate.publicKeyBits;
 const offTheCurve = Buffer.concat([point.subarray(0, 1), Buffer.alloc(point.length - 1, 0x11)]);
-const responder = (making: Making) =>
-  make({
-    name: "responder",
-    issuer: ca,
-    extensions: [keyUsage("digitalSignature"), extendedKeyUsage(Oid.ocspSigning)],
-    ...making,
-  });
 
 /** Every way to be refused, by reason; a reason without a row does not compile. */
 const REFUSED: Record<Exclude<CredentialsProblem, OfPathAlone>, Row[]> = {
@@ -511,80 +507,6 @@ describe("the order of the checks", () => {
   });
 });
 
-describe("in-band OCSP", () => {
-  test("is good by the CA itself, by one it delegated to, and by one trusted by configuration", () => {
-    const trusted = make({ name: "trusted" });
-    for (const response of [ocsp(leaf, ca), ocsp(leaf, ca, { by: responder({}) }), ocsp(leaf, ca, { by: trusted })]) {
-      const by = { ...LEAF_CHECKED, trustedResponders: [trusted.certificate] };
-      assert.equal(accepted(withOcsp(response), by).ocsp, "in-band good");
-    }
-  });
-
-  test("of the whole path needs an answer for each certificate below the root", () => {
-    assert.equal(accepted(withOcsp(ocsp(leaf, ca), ocsp(ca, root)), PATH_CHECKED).ocsp, "in-band good");
-    assert.equal(refusalOf(withOcsp(ocsp(ca, root)), PATH_CHECKED).reason, "NoValidOcspResponse");
-  });
-
-  test("is not looked at where the policy is off", () => {
-    assert.equal(accepted(withOcsp(ocsp(leaf, ca, { status: REVOKED }))).ocsp, "not checked");
-  });
-
-  test("is not spoilt by worthless responses beside it, in any order", () => {
-    const worthless = [
-      Buffer.from("?"),
-      ocsp(sibling, ca, { status: REVOKED }),
-      ocsp(leaf, ca, { thisUpdate: NOW - 2 * DAY, nextUpdate: NOW - DAY }),
-    ];
-    for (const order of [
-      [...worthless, ocsp(leaf, ca)],
-      [ocsp(leaf, ca), ...worthless],
-    ])
-      accepted(withOcsp(...order), LEAF_CHECKED);
-  });
-
-  test("tells of a response that was about the certificate, rather than of one that was not", () => {
-    const expired = ocsp(leaf, ca, { thisUpdate: NOW - 2 * DAY, nextUpdate: NOW - DAY });
-    for (const order of [
-      [expired, ocsp(sibling, ca)],
-      [ocsp(sibling, ca), expired],
-    ])
-      assert.match(refusalOf(withOcsp(...order), LEAF_CHECKED).message, /was good until/);
-  });
-
-  test("counts by its newest answer: a good one from before does not hide a revocation, nor the other way round", () => {
-    const before = NOW - 7200_000;
-    const cases: [Bytes[], "good" | CredentialsProblem][] = [
-      [[ocsp(leaf, ca, { thisUpdate: before }), ocsp(leaf, ca, { status: REVOKED })], "CertificateRevoked"],
-      [[ocsp(leaf, ca), ocsp(leaf, ca, { status: REVOKED, thisUpdate: before })], "good"],
-      [[ocsp(leaf, ca), ocsp(leaf, ca, { status: REVOKED })], "CertificateRevoked"],
-      [[ocsp(leaf, ca), ocsp(leaf, ca, { status: UNKNOWN })], "CertificateUnknown"],
-    ];
-    for (const [responses, expected] of cases) {
-      for (const order of [responses, responses.toReversed()]) {
-        const verdict = verifyCredentials(withOcsp(...order), policy(LEAF_CHECKED));
-        assert.equal(verdict.valid ? "good" : verdict.refusal.reason, expected);
-      }
-    }
-  });
-
-  test("carries its evidence: whose certificate, when it was revoked and why, who says so", () => {
-    const { evidence } = refusalOf(withOcsp(ocsp(leaf, ca, { status: REVOKED })), LEAF_CHECKED);
-    assert.partialDeepStrictEqual(evidence, {
-      certificate: "O=Femtogate, CN=gateway",
-      at: NOW - DAY,
-      reasonCode: 1,
-      evidence: { responder: "O=Femtogate, CN=CA", thisUpdate: NOW - 3600_000 },
-    });
-  });
-
-  test("has a delegated signer's certificate verified once where there is a cache", () => {
-    const signatureCache = new Counting();
-    const response = ocsp(leaf, ca, { by: responder({}) });
-    for (let i = 0; i < 3; i++) accepted(withOcsp(response), { ...LEAF_CHECKED, signatureCache });
-    assert.equal(signatureCache.verified, 2, "the CA's certificate and the responder's");
-  });
-});
-
 test("old devices' short keys and SHA-1 are accepted where that is allowed and announced", () => {
   const old = { allowWeakAlgorithms: true, acceptedHashes: [HashAlgorithm.SHA1, ...ALL_HASHES] };
   accepted(credentials(makeLeaf({ keys: weakKeys })), old);
@@ -623,25 +545,8 @@ test("whatever a peer sends, there is a verdict, and only unchanged credentials 
   );
 });
 
-function accepted(sent: PeerCredentials, by: Partial<VerifierPolicy> = {}) {
-  const verdict = verifyCredentials(sent, policy(by));
-  assert.ok(verdict.valid, verdict.valid ? "" : `${verdict.refusal.reason}: ${verdict.refusal.message}`);
-  const { path, names, ocsp } = verdict.verified;
-  return { path: path.map(({ subject }) => subject.toString()), names, ocsp };
-}
-
-function refusalOf(sent: PeerCredentials, by: Partial<VerifierPolicy> = {}) {
-  const verdict = verifyCredentials(sent, policy(by));
-  assert.ok(!verdict.valid, "expected a refusal");
-  return verdict.refusal;
-}
-
 function withCertificates(...certificates: Bytes[]): PeerCredentials {
   return credentials(leaf, [], { certificates });
-}
-
-function withOcsp(...ocspResponses: Bytes[]): PeerCredentials {
-  return credentials(leaf, [ca], { ocspResponses });
 }
 
 /** An end entity whose path has `length` certificates below the root. */
@@ -682,15 +587,4 @@ function sha1Auth(): PeerCredentials {
   const identifier = Buffer.from("300906072a8648ce3d0401", "hex");
   const signature = sign("sha1", OCTETS, leaf.keys.privateKey);
   return { ...credentials(), authData: Buffer.concat([Buffer.from([identifier.length]), identifier, signature]) };
-}
-
-class Counting extends SignatureCache {
-  verified = 0;
-
-  override remember(...[certificate, issuer, verify]: Parameters<SignatureCache["remember"]>): boolean {
-    return super.remember(certificate, issuer, () => {
-      this.verified += 1;
-      return verify();
-    });
-  }
 }

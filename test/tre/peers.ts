@@ -1,14 +1,16 @@
 /** Peers for tests of the verdict: certificates of one small PKI, what a peer sends with them, and a policy to judge by. */
+import assert from "node:assert/strict";
 import type { Bytes } from "../../src/bytes/bytes.ts";
 import { parseIp } from "../../src/bytes/ip.ts";
 import * as write from "../../src/der/writer.ts";
 import { HashAlgorithm, signAuth } from "../../src/tre/authSignature.ts";
 import { fqdnIdentity } from "../../src/tre/identity.ts";
-import type { VerifierPolicy } from "../../src/tre/peerVerifier.ts";
+import { type VerifierPolicy, verifyCredentials } from "../../src/tre/peerVerifier.ts";
 import type { PeerCredentials } from "../../src/tre/trustedEnvironment.ts";
-import { subjectAltName } from "../../src/x509/build.ts";
+import { extendedKeyUsage, keyUsage, subjectAltName } from "../../src/x509/build.ts";
 import type { Certificate } from "../../src/x509/certificate.ts";
 import { buildOcspResponse, certIdOf, type NewOcspResponse, type SingleResponse } from "../../src/x509/ocsp.ts";
+import { Oid } from "../../src/x509/oids.ts";
 import { DAY, LEAF_EXTENSIONS, type Made, type Making, make, NOW } from "../x509/made.ts";
 
 export const FQDN = "segw.operator.example";
@@ -27,6 +29,8 @@ export function makeLeaf(making: Making = {}): Made {
 }
 
 export const leaf = makeLeaf();
+
+export const sibling = makeLeaf({ name: "sibling" });
 
 /** What a peer with that key sends: AUTH as it signs when all hashes were announced, its own FQDN, no OCSP response. */
 export function credentials(
@@ -99,4 +103,36 @@ export function resigned(certificate: Certificate, issuer: Made, from: Bytes, to
   const tbs = Buffer.from(certificate.tbs);
   tbs.set(to, tbs.indexOf(from));
   return write.sequence(tbs, issuer.signer.algorithm, write.bitString(issuer.signer.sign(tbs)));
+}
+
+/** One that the CA delegated to, or would have. */
+export function responder(making: Making = {}): Made {
+  return make({
+    name: "responder",
+    issuer: ca,
+    extensions: [keyUsage("digitalSignature"), extendedKeyUsage(Oid.ocspSigning)],
+    ...making,
+  });
+}
+
+export function withOcsp(...ocspResponses: Bytes[]): PeerCredentials {
+  return credentials(leaf, [ca], { ocspResponses });
+}
+
+export const LEAF_CHECKED: Partial<VerifierPolicy> = { inBandOcsp: "leaf" };
+export const PATH_CHECKED: Partial<VerifierPolicy> = { inBandOcsp: "path" };
+
+/** What the verdict rests on; fails if it is a refusal. */
+export function accepted(sent: PeerCredentials, by: Partial<VerifierPolicy> = {}) {
+  const verdict = verifyCredentials(sent, policy(by));
+  assert.ok(verdict.valid, verdict.valid ? "" : `${verdict.refusal.reason}: ${verdict.refusal.message}`);
+  const { path, names, ocsp } = verdict.verified;
+  return { path: path.map(({ subject }) => subject.toString()), names, ocsp };
+}
+
+/** The refusal; fails if there is none. */
+export function refusalOf(sent: PeerCredentials, by: Partial<VerifierPolicy> = {}) {
+  const verdict = verifyCredentials(sent, policy(by));
+  assert.ok(!verdict.valid, "expected a refusal");
+  return verdict.refusal;
 }

@@ -20,7 +20,7 @@ const USAGE = `femtogate pki: CAs, certificates, CRLs and an OCSP responder in o
   femtogate pki list DIR [--json]
   femtogate pki crl DIR --ca ${CA_NAMES.join("|")} [--shard N] [--delta]
                          [--out FILE]
-  femtogate pki serve DIR [--listen ADDRESS:PORT] [--control SOCKET|none]
+  femtogate pki serve DIR [--listen ADDRESS:PORT] [--control SOCKET|none] [--ocsp-life 12h]
   femtogate pki import-ca DIR --name NAME --cert FILE [--crl URL|FILE] [--signer-cert FILE --signer-key FILE]
   femtogate pki import-crl DIR --ca NAME --file FILE
   femtogate pki combine DIR --ca NAME [--off]
@@ -30,6 +30,7 @@ const USAGE = `femtogate pki: CAs, certificates, CRLs and an OCSP responder in o
 "issue" writes PREFIX.crt.pem, PREFIX.chain.pem (without the root) and PREFIX.key.pem (mode 0600).
 "release" makes a certificate good again that was revoked with the reason certificateHold.
 "serve" answers OCSP by GET and POST, /crl/<ca>.crl and /ca/<ca>.crt; it prints one JSON line when it listens.
+Its answers hold for --ocsp-life, those about certificates that it does not know for five minutes.
 It takes revocations as JSON over the Unix socket DIR/control.sock: POST /revoke {"serials": [HEX], "reason": REASON}.
 "import-ca" answers OCSP for a manufacturer's CA by its CRL, which is fetched from --crl or brought by "import-crl".
 "combine" makes answers for a CA say good only for devices that are allowed as well (TS 33.320 7.x-2).

@@ -148,6 +148,7 @@ async function measureOnce(load: OcspLoad, pid: number): Promise<{ perSecond: nu
     stdio: ["pipe", "pipe", "inherit"],
   });
   clients.stdin.end(JSON.stringify(load));
+  const ended = new Promise((resolve) => clients.once("exit", resolve));
   let before = 0;
   for await (const line of createInterface({ input: clients.stdout })) {
     const { cpuMs } = await readUsage(pid);
@@ -156,6 +157,7 @@ async function measureOnce(load: OcspLoad, pid: number): Promise<{ perSecond: nu
       continue;
     }
     const { answers, ms }: OcspLoadResult = JSON.parse(line);
+    await ended;
     return { perSecond: (answers * 1000) / ms, perCpuSecond: (answers * 1000) / (cpuMs - before) };
   }
   throw new Error("the clients ended before they had measured");

@@ -3,9 +3,6 @@ import { REVOCATION_REASONS } from "../../pki/authority.ts";
 import { KEY_KINDS } from "../../pki/certify.ts";
 import { CA_NAMES, PROFILES } from "../../pki/profiles.ts";
 import { type Command, type Io, UsageError } from "../command.ts";
-import { crl, init, issue, list, release, revoke } from "./pki/certificates.ts";
-import { allow, allowed, bringCrl, combine, disallow, importCa } from "./pki/foreign.ts";
-import { serve } from "./pki/serve.ts";
 
 const USAGE = `femtogate pki: CAs, certificates, CRLs and an OCSP responder in one folder
 
@@ -44,22 +41,28 @@ export const command: Command = {
     const [verb, ...rest] = args;
     const action = verb === undefined || !Object.hasOwn(ACTIONS, verb) ? undefined : ACTIONS[verb];
     if (action === undefined) throw new UsageError(`say what to do: ${Object.keys(ACTIONS).join(", ")}`);
-    return action(rest, io);
+    return (await action())(rest, io);
   },
 };
 
-const ACTIONS: Record<string, (args: string[], io: Io) => Promise<number> | number> = {
-  init,
-  issue,
-  revoke,
-  release,
-  list,
-  crl,
-  serve,
-  "import-ca": importCa,
-  "import-crl": bringCrl,
-  combine,
-  allow,
-  disallow,
-  allowed,
+type Action = (args: string[], io: Io) => Promise<number> | number;
+
+const certificates = () => import("./pki/certificates.ts");
+const foreign = () => import("./pki/foreign.ts");
+
+/** Loaded when they are asked for: what fetches CRLs and serves takes as long to load as a certificate to issue. */
+const ACTIONS: Record<string, () => Promise<Action>> = {
+  init: async () => (await certificates()).init,
+  issue: async () => (await certificates()).issue,
+  revoke: async () => (await certificates()).revoke,
+  release: async () => (await certificates()).release,
+  list: async () => (await certificates()).list,
+  crl: async () => (await certificates()).crl,
+  serve: async () => (await import("./pki/serve.ts")).serve,
+  "import-ca": async () => (await foreign()).importCa,
+  "import-crl": async () => (await foreign()).bringCrl,
+  combine: async () => (await foreign()).combine,
+  allow: async () => (await foreign()).allow,
+  disallow: async () => (await foreign()).disallow,
+  allowed: async () => (await foreign()).allowed,
 };

@@ -12,6 +12,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { setImmediate } from "node:timers/promises";
 import { Pki } from "../src/pki/authority.ts";
 import type { KeyKind } from "../src/pki/certify.ts";
 import { systemEnvironment } from "../src/sim/system.ts";
@@ -147,6 +148,7 @@ async function measureOnce(load: OcspLoad, pid: number): Promise<{ perSecond: nu
     stdio: ["pipe", "pipe", "inherit"],
   });
   clients.stdin.end(JSON.stringify(load));
+  const ended = new Promise((resolve) => clients.once("exit", resolve));
   let before = 0;
   for await (const line of createInterface({ input: clients.stdout })) {
     const { cpuMs } = await readUsage(pid);
@@ -155,6 +157,7 @@ async function measureOnce(load: OcspLoad, pid: number): Promise<{ perSecond: nu
       continue;
     }
     const { answers, ms }: OcspLoadResult = JSON.parse(line);
+    await ended;
     return { perSecond: (answers * 1000) / ms, perCpuSecond: (answers * 1000) / (cpuMs - before) };
   }
   throw new Error("the clients ended before they had measured");
@@ -174,7 +177,13 @@ async function startNginx({ ends }: World, answer: Buffer): Promise<{ port: numb
       },
     }),
   );
-  return { port: daemon.port, pid: Number(readFileSync(join(daemon.folder, "run", "pid"), "utf8")) };
+  // The file is there a moment before what is in it.
+  let pid = "";
+  while (!pid.endsWith("\n")) {
+    await setImmediate();
+    pid = readFileSync(join(daemon.folder, "run", "pid"), "utf8");
+  }
+  return { port: daemon.port, pid: Number(pid) };
 }
 
 function nginxConfiguration(folder: string, port: number, pidFile: string): string {
@@ -205,10 +214,13 @@ async function startOpenssl({ pki, folder, ends }: World): Promise<{ port: numbe
   const index = join(folder, "index.txt");
   writeFileSync(index, lines.join(""));
   const signer = join(pki.directory, "ca", "device-ca-ocsp");
-  const child = spawn("openssl", [
-    ...["ocsp", "-port", "0", "-index", index, "-CA", pki.caFile("device-ca"), "-nmin", "60"],
+  const args = [
+    // Without ignore_err it ends at the first client that goes away in the middle of a request.
+    ...["ocsp", "-port", "0", "-ignore_err", "-index", index, "-CA", pki.caFile("device-ca"), "-nmin", "60"],
     ...["-rsigner", `${signer}.crt.pem`, "-rkey", `${signer}.key.pem`],
-  ]);
+  ];
+  // It says something about each request.
+  const child = spawn("openssl", args, { stdio: ["ignore", "pipe", "ignore"] });
   ends.adopt(child, stop);
   const failed = new Promise<never>((_, reject) =>
     child.once("error", (error) => reject(new BenchUnavailable(`openssl does not start: ${error.message}`))),

@@ -46,10 +46,14 @@ export class CertificateStatus {
       authority.kind === "foreign"
         ? this.#byCrl(authority, serial, now)
         : { status: this.#issuedStatus(ca, serial, version), thisUpdate: now, until: undefined };
+    if (known === undefined || known.status.kind === "revoked") return known;
+    // What nobody issued or allowed may be issued or allowed in a moment.
+    const soon = now + NOT_YET_LIFE;
+    const until = known.until === undefined ? soon : Math.min(known.until, soon);
     // TS 33.320 7.x-2: `good` only if not revoked and authorized.
-    if (!combined || known === undefined || known.status.kind === "revoked") return known;
-    if (known.status.kind === "good" && this.#pki.allowList.isAllowed(ca, serial)) return known;
-    return { ...known, status: NOT_AUTHORIZED };
+    if (combined && (known.status.kind === "unknown" || !this.#pki.allowList.isAllowed(ca, serial)))
+      return { ...known, status: NOT_AUTHORIZED, until };
+    return known.status.kind === "unknown" ? { ...known, until } : known;
   }
 
   /** Whether `good` means authorized as well. */
@@ -93,5 +97,7 @@ export class CertificateStatus {
 
 /** Certificates whose status is remembered, some 150 octets each. */
 const MAX_REMEMBERED = 100_000;
+/** Milliseconds for which it is told that a certificate is unknown or its device not allowed. */
+const NOT_YET_LIFE = 300_000;
 /** What RFC 6960 2.2 has a responder say that calls more than revoked certificates revoked. */
 const NOT_AUTHORIZED: CertStatus = { kind: "revoked", at: 0, reason: 6 };

@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Bytes } from "../bytes/bytes.ts";
 import { type BoundedServer, type Listen, listenBounded, readBody } from "../http/boundedServer.ts";
 import { type Cacheable, sendCacheable } from "../http/cacheable.ts";
-import type { Clock } from "../sim/environment.ts";
+import type { Clock, Milliseconds } from "../sim/environment.ts";
 import type { Pki } from "./authority.ts";
 import { PkiError } from "./error.ts";
 import { type ForeignCrlSource, nextUpdateOf } from "./foreignCrls.ts";
@@ -16,6 +16,8 @@ export type PkiServer = BoundedServer;
 export interface PkiServerOptions {
   /** CRLs of foreign CAs; without them nothing is known of their certificates. */
   foreign?: ForeignCrlSource;
+  /** From thisUpdate to nextUpdate of OCSP responses, and so how long caches may keep them. */
+  ocspLife?: Milliseconds | undefined;
   /** Hears of failures that are not a client's. */
   onFailure?: (error: unknown) => void;
 }
@@ -25,9 +27,9 @@ export async function servePki(
   pki: Pki,
   listen: Listen,
   clock: Clock,
-  { foreign, onFailure }: PkiServerOptions = {},
+  { foreign, ocspLife, onFailure }: PkiServerOptions = {},
 ): Promise<PkiServer> {
-  const responder = new OcspResponder(pki, clock, undefined, foreign);
+  const responder = new OcspResponder(pki, clock, ocspLife, foreign);
   const serving = { pki, responder, clock, foreign };
   const server = await listenBounded(
     listen,

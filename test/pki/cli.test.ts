@@ -148,6 +148,8 @@ test("wrong use ends with status 2 and says what to write; what cannot be done e
     [["revoke", pki, "--cert", join(folder, "none.pem")], 1, /cannot read .*none\.pem/],
     [["crl", pki, "--ca", "my-ca"], 2, /--ca is one of operator-root, segw-ca/],
     [["serve", pki, "--listen", "8080"], 2, /--listen takes ADDRESS:PORT/],
+    [["serve", pki, "--ocsp-life", "soon"], 2, /--ocsp-life takes a time such as/],
+    [["serve", pki, "--ocsp-life", "0"], 2, /--ocsp-life takes a time such as/],
     [["serve", pki, "--listen", "127.0.0.1:99999"], 2, /port of --listen takes a whole number/],
   ];
   for (const [args, status, complaint] of cases) {

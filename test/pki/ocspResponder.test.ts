@@ -105,6 +105,23 @@ test("a serial that was unknown is good as soon as it is issued", (t) => {
   assert.deepEqual(statusesOf(responder.answer(buildOcspRequest([certIdOf(issued, issuer)], undefined)).der), ["good"]);
 });
 
+test("that a certificate is unknown is told for five minutes, since it may be issued in the next", (t) => {
+  const { pki, clock, responder, device } = made(t);
+  const stranger = certIdOf({ serial: Buffer.from([9]) }, pki.ca("device-ca"));
+  const life = (id: CertId) => {
+    const answer = responder.answer(buildOcspRequest([id], undefined));
+    const inside = parseOcspResponse(answer.der).basic!.responses[0]!.nextUpdate! - clock.at;
+    assert.equal(answer.kind === "preProduced" && answer.nextUpdate - clock.at, inside);
+    return inside / HOUR;
+  };
+  const known = certIdOf(device, pki.ca("device-ca"));
+  assert.deepEqual([life(stranger), life(known)], [1 / 12, 12]);
+  pki.allowList.combine("device-ca", true);
+  assert.deepEqual([life(stranger), life(known)], [1 / 12, 1 / 12], "nor is the device allowed yet");
+  pki.allowList.allow("device-ca", [{ identity: "ap-1.example" }]);
+  assert.deepEqual(life(known), 12);
+});
+
 test("a CA that was made while the responder runs is answered for", (t) => {
   const { pki, clock, responder } = made(t);
   ask(responder, pki.ca("device-ca"), pki.ca("manufacturer-root"), clock);

@@ -1,5 +1,6 @@
 /** femtogate pki serve: the responder and CRL server, until it is asked to end. */
 import { join } from "node:path";
+import { duration } from "../../../config/fields.ts";
 import { Pki } from "../../../pki/authority.ts";
 import { serveControl } from "../../../pki/control.ts";
 import { ForeignCrls } from "../../../pki/foreignCrls.ts";
@@ -11,11 +12,15 @@ export async function serve(args: string[], io: Io): Promise<number> {
   const { values, positionals } = parse({
     args,
     allowPositionals: true,
-    options: { listen: { type: "string" }, control: { type: "string" } },
+    options: { listen: { type: "string" }, control: { type: "string" }, "ocsp-life": { type: "string" } },
   });
   const listen = /^(.+):(\d+)$/.exec(values.listen ?? "127.0.0.1:8080");
   if (listen === null) throw new UsageError(`--listen takes ADDRESS:PORT, not "${values.listen}"`);
   const port = numberOption("the port of --listen", listen[2]!, 0, 65535);
+  const life = duration.safeParse(values["ocsp-life"] ?? "12h");
+  const ocspLife = life.success && life.data > 0 ? life.data : undefined;
+  if (ocspLife === undefined)
+    throw new UsageError(`--ocsp-life takes a time such as 30m or 12h, not "${values["ocsp-life"]}"`);
   using pki = Pki.open(one(positionals), environment);
   await using ends = new AsyncDisposableStack();
   const tell = (event: object) => io.print(JSON.stringify(event));
@@ -25,8 +30,9 @@ export async function serve(args: string[], io: Io): Promise<number> {
   const path = values.control ?? join(pki.directory, "control.sock");
   const control = path === "none" ? undefined : ends.adopt(await serveControl(pki, path), (one) => one.close());
   const address = listen[1]!.replace(/^\[|\]$/g, "");
-  const server = ends.adopt(await servePki(pki, { address, port }, environment.clock, { foreign, onFailure }), (one) =>
-    one.close(),
+  const server = ends.adopt(
+    await servePki(pki, { address, port }, environment.clock, { foreign, onFailure, ocspLife }),
+    (one) => one.close(),
   );
   const keepUp = () => {
     try {

@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import test from "node:test";
 import { parse, stringify } from "yaml";
 import { refusals, type Side } from "../../scripts/reference/refusals.ts";
-import { ROOT } from "../../scripts/reference/sources.ts";
+import { ROOT, sourceAt } from "../../scripts/reference/sources.ts";
 import { CONFIGURED_ROLES, commands } from "../../scripts/reference.ts";
 import type { Command } from "../../src/cli/command.ts";
 import { duration } from "../../src/config/fields.ts";
@@ -73,6 +73,17 @@ for (const [side, guide, heading] of [
     assert.deepEqual(told, reasons.sort());
   });
 }
+
+test("strongSwan's settings in the guides are those that its interoperability tests run with", () => {
+  const tested = sourceAt("test/interop/strongswan/attachment.ts").text;
+  for (const guide of GUIDES) {
+    for (const { language, text } of codeBlocks(readMarkdown(guide))) {
+      if (language !== "swanctl") continue;
+      for (const [, name] of text.matchAll(/^ *(\w+) (?:=|\{)/gm))
+        assert.match(tested, new RegExp(`\\b${name}:`), `${guide}: ${name}`);
+    }
+  }
+});
 
 test("every relative link leads to a file, and every anchor to a heading", () => {
   const broken: string[] = [];

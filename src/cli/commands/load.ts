@@ -57,5 +57,7 @@ function figures({ established, failed, latencies, duration }: LoadResult) {
 function text(result: LoadResult): string {
   const { established, failed, seconds, perSecond, latencyMs } = figures(result);
   const failures = Object.entries(failed).map(([reason, count]) => `\n  failed: ${count} ${reason}`);
-  return `${established} established in ${seconds.toFixed(2)} s: ${perSecond.toFixed(0)}/s; latency in ms: median ${latencyMs.median}, 90 % ${latencyMs.p90}, 99 % ${latencyMs.p99}, most ${latencyMs.most}${failures.join("")}`;
+  const { median, p90, p99, most } = latencyMs;
+  const latency = established === 0 ? "" : `; latency in ms: median ${median}, 90 % ${p90}, 99 % ${p99}, most ${most}`;
+  return `${established} established in ${seconds.toFixed(2)} s: ${perSecond.toFixed(0)}/s${latency}${failures.join("")}`;
 }

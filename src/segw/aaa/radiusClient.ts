@@ -5,6 +5,7 @@
 import { type Bytes, copyOf, EMPTY } from "../../bytes/bytes.ts";
 import { formatIp, parseIp } from "../../bytes/ip.ts";
 import { DecodeError } from "../../bytes/reader.ts";
+import { encodeEap } from "../../eap/packet.ts";
 import { eapMessage, eapOf } from "../../radius/codec/eapMessage.ts";
 import {
   AcctStatusType,
@@ -90,7 +91,7 @@ export class RadiusAaaClient implements AaaClient {
     const answer = await this.#ask(session, [
       attribute("User-Name", session.party ?? session.device),
       ...this.#common(session),
-      ...eapMessage(eap ?? EMPTY),
+      ...eapMessage(eap ?? identityResponse(session)),
     ]);
     if ("reason" in answer) return failure(answer, undefined);
     const { packet, msk } = answer;
@@ -188,6 +189,14 @@ export class RadiusAaaClient implements AaaClient {
     if (known) return { code: Code.DisconnectAck, attributes: [] };
     return { code: Code.DisconnectNak, attributes: [attribute("Error-Cause", ErrorCause.SessionContextNotFound)] };
   }
+}
+
+/**
+ * What the device would answer to EAP-Request/Identity, which its IDi has answered already (RFC 3579 2.1). An empty
+ * EAP-Message, as A.2-3 has it over Diameter, gets lost in a FreeRADIUS that proxies.
+ */
+function identityResponse({ party, device }: AaaSession): Bytes {
+  return encodeEap({ kind: "response", id: 0, content: { kind: "identity", text: Buffer.from(party ?? device) } });
 }
 
 function failure(refusal: PeerRefusal, packet: Bytes | undefined): RelayedEap {

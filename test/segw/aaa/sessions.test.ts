@@ -1,0 +1,211 @@
+/** The gateway's AAA sessions against our AAA server as it is run, over Diameter and over RADIUS (TS 33.320 7.x, A.2). */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { IkeSaId } from "../../../src/ike/sa/effects.ts";
+import type { AaaClient } from "../../../src/segw/aaa/client.ts";
+import { type AaaSection, aaaSection } from "../../../src/segw/aaa/config.ts";
+import { openAaaClient } from "../../../src/segw/aaa/open.ts";
+import { AaaSessions } from "../../../src/segw/aaa/sessions.ts";
+import { systemEnvironment } from "../../../src/sim/system.ts";
+import { World } from "../../../src/sim/world.ts";
+import { HostingParty, IMSI, K, OPC } from "../../aaa/made.ts";
+import { Place, provisioning, REAL } from "../../aaa/served.ts";
+
+const LOOPBACK = { address: "127.0.0.1", port: 0 };
+const DEVICE = "ap-1.operator.example";
+const SA = 7 as IkeSaId;
+const world = new World("segw aaa", { loss: 0, duplicate: 0, delay: [1, 1] });
+
+interface Scene {
+  sessions: AaaSessions;
+  client: AaaClient;
+  ends: { sa: IkeSaId; cause: string }[];
+  problems: string[];
+  ask: ReturnType<typeof provisioning>;
+  /** Sessions that the server knows. */
+  known(): Promise<{ device?: string; subscriber?: string }[]>;
+}
+
+async function scene(ends: AsyncDisposableStack, protocol: "diameter" | "radius"): Promise<Scene> {
+  const place = new Place(ends, {
+    admin: { listen: LOOPBACK, tokenFile: "secret" },
+    diameter: {
+      host: "aaa.operator.example",
+      realm: "operator.example",
+      listen: [LOOPBACK],
+      peers: [{ host: "segw.operator.example" }],
+    },
+    radius: {
+      authentication: [LOOPBACK],
+      accounting: [LOOPBACK],
+      clients: [{ name: "segw", block: "127.0.0.1", secretFile: "secret" }],
+    },
+  });
+  const { ports } = await place.serve(ends);
+  const ask = provisioning(ports.admin!);
+  await ask("POST", "/subscribers", {
+    imsi: IMSI,
+    k: K.toString("hex"),
+    opc: OPC.toString("hex"),
+    address: "10.1.2.3",
+    sessionTimeout: 3600,
+  });
+  await ask("PUT", `/devices/${DEVICE}`, { authentication: "combined" });
+  const server =
+    protocol === "diameter"
+      ? {
+          protocol,
+          host: "segw.operator.example",
+          realm: "operator.example",
+          peers: [{ host: "aaa.operator.example", address: "127.0.0.1", port: ports.diameter[0] }],
+        }
+      : {
+          protocol,
+          servers: [
+            {
+              name: "aaa",
+              address: "127.0.0.1",
+              port: ports.radius[0],
+              accountingPort: ports.radius[1],
+              secretFile: "secret",
+            },
+          ],
+        };
+  const section: AaaSection = aaaSection.parse({ server });
+  const problems: string[] = [];
+  const ended: Scene["ends"] = [];
+  const up = Promise.withResolvers<void>();
+  const client = await openAaaClient(section, "segw.operator.example", (path) => `${place.folder}/${path}`, REAL, {
+    onDetach: (name) => sessions.detach(name),
+    onUp: () => up.resolve(),
+    onProblem: (problem) => problems.push(problem),
+  });
+  ends.defer(() => client.close());
+  await up.promise;
+  const sessions: AaaSessions = new AaaSessions({
+    client,
+    name: "segw.operator.example",
+    ...systemEnvironment,
+    usageOf: () => ({ inboundBytes: 1000, outboundBytes: 2000 }),
+    onEnd: (sa, cause) => ended.push({ sa, cause }),
+  });
+  const known = async () => (await ask("GET", "/sessions")).body as Awaited<ReturnType<Scene["known"]>>;
+  return { sessions, client, ends: ended, problems, ask, known };
+}
+
+/** The hosting party's whole conversation through the gateway's session; gives how it ended. */
+async function converse(sessions: AaaSessions, party: HostingParty) {
+  const identity = party.begin();
+  const named = { idType: 3, idData: Buffer.from(identity), text: identity };
+  let answer = await sessions.relay(SA, named, undefined);
+  for (let round = 0; round < 10 && "kind" in answer && answer.kind === "request"; round++) {
+    const response = party.receive(answer.packet);
+    assert.ok(response !== undefined, "the hosting party answers each request");
+    answer = await sessions.relay(SA, named, response);
+  }
+  return answer;
+}
+
+for (const protocol of ["diameter", "radius"] as const) {
+  describe(`over ${protocol}`, () => {
+    test("a device is authorized, its hosting party authenticated with the same MSK at both ends, and its stay accounted for", async () => {
+      await using ends = new AsyncDisposableStack();
+      const { sessions, problems, known } = await scene(ends, protocol);
+      sessions.begin(SA, DEVICE, "127.0.0.1");
+      const authorized = await sessions.authorize(SA);
+      assert.ok(authorized.kind === "accepted", JSON.stringify(authorized));
+      assert.equal(authorized.secondRound, "required");
+      const party = new HostingParty(world);
+      const end = await converse(sessions, party);
+      assert.ok("kind" in end && end.kind === "success", JSON.stringify(end));
+      party.receive(end.packet);
+      assert.ok(party.result !== undefined && "msk" in party.result);
+      assert.deepEqual(end.msk, party.result.msk);
+      assert.equal(sessions.addressOf(SA), "10.1.2.3");
+      sessions.attached(SA, "10.1.2.3");
+      assert.equal((await known()).length, 1);
+      sessions.gone(SA, "deletedByPeer");
+      await sessions.close();
+      assert.equal(sessions.size, 0);
+      assert.deepEqual(await known(), [], "the server forgets the session");
+      assert.deepEqual(
+        problems.filter((problem) => !problem.includes("peerDown")),
+        [],
+      );
+    });
+
+    test("a device that the server does not know is refused, and so is a hosting party of another key", async () => {
+      await using ends = new AsyncDisposableStack();
+      const { sessions } = await scene(ends, protocol);
+      sessions.begin(SA, "ap-9.operator.example", "127.0.0.1");
+      const authorized = await sessions.authorize(SA);
+      assert.ok(authorized.kind === "refused");
+      assert.equal(authorized.refusal.reason, "DeviceNotAuthorized");
+      sessions.gone(SA, "failed");
+      sessions.begin(SA, DEVICE, "127.0.0.1");
+      await sessions.authorize(SA);
+      const end = await converse(sessions, new HostingParty(world, { k: Buffer.alloc(16, 9) }));
+      assert.ok("kind" in end && end.kind === "failure", JSON.stringify(end));
+      assert.equal(end.refusal.reason, "HostingPartyRefused");
+      sessions.gone(SA, "failed");
+      await sessions.close();
+    });
+
+    test("what comes for an IKE SA that has left changes nothing", async () => {
+      await using ends = new AsyncDisposableStack();
+      const { sessions } = await scene(ends, protocol);
+      const late = await sessions.relay(SA, { idType: 3, idData: Buffer.from("x"), text: "x" }, undefined);
+      assert.ok("reason" in late);
+      assert.equal(late.reason, "NoAaaSession");
+      assert.equal(sessions.detach("nobody"), false);
+      sessions.gone(SA, "closed");
+      await sessions.close();
+    });
+  });
+}
+
+test("an operator ends a session at the server, and the gateway lets the device go (ASR)", async () => {
+  await using ends = new AsyncDisposableStack();
+  const { sessions, ends: ended, ask, known } = await scene(ends, "diameter");
+  sessions.begin(SA, DEVICE, "127.0.0.1");
+  await sessions.authorize(SA);
+  await converse(sessions, new HostingParty(world));
+  sessions.attached(SA, undefined);
+  const [session] = (await known()) as { id?: string; session?: string }[];
+  const name = session?.id ?? session?.session;
+  assert.ok(name !== undefined, JSON.stringify(session));
+  await ask("DELETE", `/sessions/${encodeURIComponent(name)}`);
+  assert.deepEqual(ended, [{ sa: SA, cause: "detachedByAaa" }]);
+  sessions.gone(SA, "detachedByAaa");
+  await sessions.close();
+});
+
+test("a session's time runs out at the gateway, and rekeying does not lengthen it", async () => {
+  const timed: string[] = [];
+  const clock = new World("timeout");
+  const client: AaaClient = {
+    authorize: async () => ({ kind: "accepted", secondRound: "allowed", grant: { sessionTimeout: 60 } }),
+    eap: async () => assert.fail("no EAP here"),
+    started: () => undefined,
+    ended: async (_session, { cause, seconds }) => void timed.push(`${cause} ${seconds}`),
+    close: async () => undefined,
+  };
+  const sessions: AaaSessions = new AaaSessions({
+    client,
+    name: "segw",
+    clock,
+    random: clock.random,
+    timers: clock,
+    usageOf: () => ({ inboundBytes: 0, outboundBytes: 0 }),
+    onEnd: (sa, cause) => sessions.gone(sa, cause),
+  });
+  sessions.begin(SA, DEVICE, "192.0.2.1");
+  await sessions.authorize(SA);
+  sessions.attached(SA, undefined);
+  clock.run(40_000);
+  sessions.transfer(SA, 8 as IkeSaId);
+  clock.run(19_000);
+  assert.deepEqual(timed, []);
+  clock.run(2_000);
+  assert.deepEqual(timed, ["sessionTimeout 60"]);
+});

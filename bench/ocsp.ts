@@ -75,9 +75,10 @@ async function makeWorld(ocspKeys: KeyKind): Promise<World> {
   const ids = Array.from({ length: CERTIFICATES }, (_, index) =>
     certIdOf(pki.issue({ profile: "henb", dns: [`ap-${index}.example`] }).certificate, issuer),
   );
-  const child = spawn(join(import.meta.dirname, "..", "bin", "femtogate"), [
-    ...["pki", "serve", pki.directory, "--listen", "127.0.0.1:0", "--control", "none"],
-  ]);
+  const args = ["pki", "serve", pki.directory, "--listen", "127.0.0.1:0"];
+  const child = spawn(join(import.meta.dirname, "..", "bin", "femtogate"), args, {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   ends.adopt(child, stop);
   for await (const line of createInterface({ input: child.stdout })) {
     const { event, port } = JSON.parse(line);
@@ -133,7 +134,7 @@ async function measure(title: string, responders: readonly Responder[]): Promise
   for (const { subject, reference = false, note, port, pid, load } of responders) {
     const runs: { perSecond: number; perCpuSecond: number }[] = [];
     for (let i = 0; i < RUNS; i++)
-      runs.push(await measureOnce({ ...load, port, warmUpMs: 1_000, measureMs: 3_000 }, pid));
+      runs.push(await measureOnce(subject, { ...load, port, warmUpMs: 1_000, measureMs: 3_000 }, pid));
     const of = { subject, reference, unit: "/s", ...(note === undefined ? {} : { note }) };
     rows.push(
       { ...of, measure: `${title}, on the clock`, value: median(runs.map(({ perSecond }) => perSecond)) },
@@ -143,7 +144,11 @@ async function measure(title: string, responders: readonly Responder[]): Promise
   return rows;
 }
 
-async function measureOnce(load: OcspLoad, pid: number): Promise<{ perSecond: number; perCpuSecond: number }> {
+async function measureOnce(
+  subject: string,
+  load: OcspLoad,
+  pid: number,
+): Promise<{ perSecond: number; perCpuSecond: number }> {
   const clients = spawn(process.execPath, [join(import.meta.dirname, "ocspLoad.ts")], {
     stdio: ["pipe", "pipe", "inherit"],
   });
@@ -160,7 +165,7 @@ async function measureOnce(load: OcspLoad, pid: number): Promise<{ perSecond: nu
     await ended;
     return { perSecond: (answers * 1000) / ms, perCpuSecond: (answers * 1000) / (cpuMs - before) };
   }
-  throw new Error("the clients ended before they had measured");
+  throw new Error(`the clients of ${subject} ended before they had measured`);
 }
 
 async function startNginx({ ends }: World, answer: Buffer): Promise<{ port: number; pid: number }> {
@@ -210,12 +215,12 @@ async function startOpenssl({ pki, folder, ends }: World): Promise<{ port: numbe
   const lines = pki
     .list()
     .filter(({ ca }) => ca === "device-ca")
-    .map(({ serial }) => `V\t361231235959Z\t\t${serial.toUpperCase()}\tunknown\t/CN=x\n`);
+    .map(({ serial }) => `V\t361231235959Z\t\t${serial.toUpperCase()}\tunknown\t/CN=${serial}\n`);
   const index = join(folder, "index.txt");
   writeFileSync(index, lines.join(""));
   const signer = join(pki.directory, "ca", "device-ca-ocsp");
   const args = [
-    // Without ignore_err it ends at the first client that goes away in the middle of a request.
+    // Without ignore_err it ends at the first request that it cannot read.
     ...["ocsp", "-port", "0", "-ignore_err", "-index", index, "-CA", pki.caFile("device-ca"), "-nmin", "60"],
     ...["-rsigner", `${signer}.crt.pem`, "-rkey", `${signer}.key.pem`],
   ];

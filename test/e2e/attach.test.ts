@@ -182,6 +182,23 @@ test("behind a NAT that gives the device a new port, the gateway follows it and 
   assert.ok(henb.isAttached, "the IKE SA lives on");
   assert.equal(henb.of("moved").length, 0);
 
+  // An authentic answer of the gateway that comes from elsewhere is taken, and changes nothing.
+  const rewrite = eco.world.tap!;
+  let displaced = 0;
+  eco.world.tap = (packet, from, to) => {
+    const passed = rewrite(packet, from, to);
+    if (from.address !== SEGW_ADDRESS) return passed;
+    displaced += 1;
+    from.address = "198.51.100.99";
+    return passed;
+  };
+  henb.service.command(currentOf(henb), "checkLiveness");
+  await eco.pass(5_000);
+  eco.world.tap = rewrite;
+  assert.ok(displaced > 0);
+  assert.deepEqual(henb.of("moved"), []);
+  assert.deepEqual(henb.children[0]?.remote, { address: SEGW_ADDRESS, port: 4_500 });
+
   // ESP finds the new binding before IKE does.
   const moved = { address: nat.address, port: 60_000 };
   segw.service.onEvent({ kind: "remoteMoved", id: segw.children[0]!.id, remote: moved });
@@ -253,6 +270,17 @@ test("waiting times between attempts double up to their limit, half of each at r
     assert.ok(gap >= base / 2 && gap <= base + 15, `gap ${attempt + 1}: ${gap} ms, base ${base}`);
   }
   assert.equal(henb.pathsSought, tries.length);
+});
+
+test("a device that is stopped before it knows the way to its gateway sends nothing", async () => {
+  const eco = new Ecosystem(credentials);
+  const henb = eco.device(FOLDERS[0]!);
+  const starting = henb.start();
+  const stopping = henb.device.stop();
+  await eco.during(Promise.all([starting, stopping]));
+  await eco.pass(3600_000);
+  assert.deepEqual([eco.world.sent, henb.events.length, henb.service.size], [0, 0, 0]);
+  assert.equal(henb.state, "Stopped");
 });
 
 test("a device that is stopped while it waits, or while it attaches, tries no more", async () => {

@@ -50,14 +50,15 @@ async function measure(crlFile: string, certificateFile: string, count: number):
   return { cpuMs: (user + system) / 1000, peakKb, keptKb, longestPauseMs, hitsPerSecond, missesPerSecond };
 }
 
-/** Looks all up once to warm up, then once for the clock; every answer is checked. */
+/** Looks all up once to warm up, then once to measure its CPU time; every answer is checked. */
 function perSecond(index: CrlIndex, serials: readonly Buffer[], listed: boolean): number {
   let seconds = 0;
   for (let round = 0; round < 2; round++) {
-    const began = performance.now();
+    const began = process.threadCpuUsage();
     let found = 0;
     for (const serial of serials) if (index.lookUp(serial) !== undefined) found += 1;
-    seconds = (performance.now() - began) / 1000;
+    const { user, system } = process.threadCpuUsage(began);
+    seconds = (user + system) / 1e6;
     if (found !== (listed ? serials.length : 0)) throw new Error(`${found} of ${serials.length} found`);
   }
   return serials.length / seconds;

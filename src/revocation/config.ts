@@ -23,6 +23,10 @@ const url = (protocols: RegExp, examples: string) =>
 const crlUrl = url(/^(https?|ldap|file)$/, "http://, https://, ldap:// or file:///");
 const ocspUrl = url(/^https?$/, "http:// or https://");
 
+const host = z
+  .union([ipAddress, fqdn], { error: "is neither a domain name such as vendor.example nor an address" })
+  .transform((text) => text.toLowerCase());
+
 const servers = z
   .strictObject({
     /** Used together; a list within the list holds ways to the same CRL. */
@@ -51,7 +55,7 @@ const ruleFields = {
   /** The manufacturer's servers. */
   manufacturer: servers.optional(),
   /** Names, with all below them, and addresses that certificates may send us to; any if left out. */
-  namedHosts: z.array(z.union([ipAddress, fqdn]).transform((host) => host.toLowerCase())).optional(),
+  namedHosts: z.array(host).optional(),
   /** The source does not know or cover the certificate: `refuse`, `accept` or a time of grace. */
   unknown: tolerance.optional(),
   /** What is known is past its nextUpdate. */

@@ -129,7 +129,8 @@ export function mayBeAsked(text: string, method: Method, hosts: readonly string[
   if (!URL.canParse(text)) return false;
   const { protocol, hostname } = new URL(text);
   if (!SCHEMES[method].includes(protocol) || hostname === "") return false;
-  const host = hostname.toLowerCase();
+  // An IPv6 address stands in brackets in an address, and without them in a list of hosts.
+  const host = hostname.toLowerCase().replace(/^\[|\]$/g, "");
   return hosts?.some((allowed) => host === allowed || host.endsWith(`.${allowed}`)) ?? true;
 }
 

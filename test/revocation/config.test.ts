@@ -59,7 +59,10 @@ test("each mistake is told with its place and what to write", () => {
     ["revocation: { device: { operator: { ocsp: ['ldap://a/x'] } } }", /no address of a kind that is spoken here/],
     ["revocation: { device: { issuers: [{ names: ['Vendor'] }] } }", /no name such as "O=Vendor, CN=Vendor CA"/],
     ["revocation: { device: { issuers: [{ fingerprints: ['abc'] }] } }", /no SHA-256 of 64 hexadecimal digits/],
-    ["revocation: { device: { namedHosts: ['http://a'] } }", /no fully qualified domain name/],
+    [
+      "revocation: { device: { namedHosts: ['http://a'] } }",
+      /namedHosts.0": is neither a domain name such as vendor.example nor an address/,
+    ],
     ["revocation: { ocsp: { nonceLength: 129 } }", /nonceLength/],
     ["revocation: { device: { method: crl } }", /did you mean "methods"\?/],
     ["revocation: { deadline: soon }", /"soon" is no duration/],

@@ -180,6 +180,9 @@ test("of what a certificate names, only schemes that are spoken and hosts that a
     assert.deepEqual(urls(url), []);
   assert.deepEqual(sourcesFor(any, "ocsp", named("http://a/", "ldap://a/")), []);
   const limited = { ...any, namedHosts: ["vendor.example"] };
+  const addresses = { ...any, namedHosts: ["192.0.2.1", "2001:db8::1"] };
+  for (const url of ["http://192.0.2.1/", "http://[2001:db8::1]:81/"]) assert.deepEqual(urls(url, addresses), [url]);
+  for (const url of ["http://192.0.2.10/", "http://[2001:db8::2]/"]) assert.deepEqual(urls(url, addresses), []);
   assert.deepEqual(urls("http://crl.VENDOR.example:8080/x", limited), ["http://crl.VENDOR.example:8080/x"]);
   assert.deepEqual(urls("http://vendor.example/", limited), ["http://vendor.example/"]);
   for (const url of ["http://169.254.169.254/", "http://evilvendor.example/", "http://vendor.example.evil/"])

@@ -53,26 +53,26 @@ async function start(
   mkdirSync(running);
   const port = await freePort();
   const { command, args } = prepare({ folder, port, pidFile: join(running, "pid") });
+  // Watched before it starts: a quick program may write its pid before we come to look.
+  const written = Promise.withResolvers<void>();
+  const watcher: FSWatcher = watch(running, () => written.resolve());
   const child = spawn(command, args, {
     stdio: ["ignore", "ignore", "pipe"],
     env: { ...process.env, PATH: SYSTEM_PATH },
   });
   const said: string[] = [];
   child.stderr!.on("data", (text: Buffer) => said.push(text.toString()));
-  let watcher: FSWatcher | undefined;
+  child.once("error", written.reject);
+  child.once("exit", (status) => written.reject(new Error(`${name} ended with status ${status}: ${said.join("")}`)));
   try {
-    await new Promise<void>((resolve, reject) => {
-      watcher = watch(running, () => resolve());
-      child.once("error", reject);
-      child.once("exit", (status) => reject(new Error(`${name} ended with status ${status}: ${said.join("")}`)));
-    });
+    await written.promise;
     return made(folder, port, child);
   } catch (error) {
     child.kill("SIGKILL");
     rmSync(folder, { recursive: true, force: true });
     throw error;
   } finally {
-    watcher?.close();
+    watcher.close();
   }
 }
 

@@ -73,7 +73,12 @@ const stopped = new Promise<void>((resolve) => {
       resolve();
     });
   // For roles that must not outlive who started them, however that one ends.
-  if (process.env[END_WITH_STDIN] !== undefined) process.stdin.once("end", () => resolve()).resume();
+  // A parent killed with something unread resets the socket instead of ending it: an error, not an end.
+  if (process.env[END_WITH_STDIN] !== undefined)
+    process.stdin
+      .once("end", () => resolve())
+      .on("error", () => resolve())
+      .resume();
 });
 
 process.exitCode = await main(process.argv.slice(2), {

@@ -94,7 +94,9 @@ async function makeWorld(ocspKeys: KeyKind): Promise<World> {
 async function keptReady(world: World): Promise<Responder[]> {
   const { port, pid, plain } = world;
   const answer = await fetch(`http://127.0.0.1:${port}/`, { method: "POST", body: plain[0]! });
-  const nginx = await startNginx(world, Buffer.from(await answer.arrayBuffer()));
+  const octets = Buffer.from(await answer.arrayBuffer());
+  const nginx = await startNginx(world, octets);
+  const ceiling = await startCeiling(world, octets);
   const gets = plain.map((request) => get(`/${encodeURIComponent(request.toString("base64"))}`));
   const keepAlive = { keepAlive: true, connections: CONNECTIONS };
   return [
@@ -105,6 +107,7 @@ async function keptReady(world: World): Promise<Responder[]> {
       note: "one process, open_file_cache",
       load: { ...keepAlive, requests: [get("/answer.der")] },
     },
+    { ...ceiling, subject: "node:http and nothing else", load: { ...keepAlive, requests: gets } },
     { subject: "femtogate, GET", port, pid, load: { ...keepAlive, requests: gets } },
     { subject: "femtogate, POST", port, pid, load: { ...keepAlive, requests: plain.map((one) => post(one)) } },
   ];
@@ -189,6 +192,13 @@ async function startNginx({ ends }: World, answer: Buffer): Promise<{ port: numb
     pid = readFileSync(join(daemon.folder, "run", "pid"), "utf8");
   }
   return { port: daemon.port, pid: Number(pid) };
+}
+
+async function startCeiling({ ends }: World, answer: Buffer): Promise<{ port: number; pid: number }> {
+  const args = [join(import.meta.dirname, "httpCeiling.ts"), answer.toString("base64")];
+  const child = ends.adopt(spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] }), stop);
+  for await (const line of createInterface({ input: child.stdout })) return { port: Number(line), pid: child.pid! };
+  throw new Error("the bare server does not serve");
 }
 
 function nginxConfiguration(folder: string, port: number, pidFile: string): string {

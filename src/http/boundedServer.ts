@@ -112,10 +112,20 @@ export function readBody(request: IncomingMessage, limit: number): Promise<Bytes
       else parts.length = 0;
       if (length > limit + MAX_DROPPED) request.destroy();
     });
-    request.on("end", () => resolve(length > limit ? undefined : parts.length === 1 ? parts[0] : Buffer.concat(parts)));
-    request.on("close", () => reject(new ClientGone()));
-    request.on("error", () => reject(new ClientGone()));
+    let ended = false;
+    request.on("end", () => {
+      ended = true;
+      resolve(length > limit ? undefined : parts.length === 1 ? parts[0] : Buffer.concat(parts));
+    });
+    // Comes after the end, too; an error made for each request would take longer than answering it.
+    request.on("close", () => ended || reject(new ClientGone()));
+    request.on("error", () => {});
   });
+}
+
+/** Ends an answer with a short body: as text it goes out in one write with the headers, as octets in two. */
+export function endShort(response: ServerResponse, body: Bytes): void {
+  response.end(body.toString("latin1"), "latin1");
 }
 
 /** There is nobody left to answer. */

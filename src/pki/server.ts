@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Bytes } from "../bytes/bytes.ts";
-import { type BoundedServer, type Listen, listenBounded, readBody } from "../http/boundedServer.ts";
+import { type BoundedServer, endShort, type Listen, listenBounded, readBody } from "../http/boundedServer.ts";
 import { type Cacheable, sendCacheable } from "../http/cacheable.ts";
 import type { Clock, Milliseconds } from "../sim/environment.ts";
 import type { Pki } from "./authority.ts";
@@ -61,7 +61,8 @@ function handle(request: IncomingMessage, response: ServerResponse, serving: Ser
   if (request.method !== "GET" && request.method !== "HEAD")
     return say(response, 405, "use GET, HEAD or POST", { allow: "GET, HEAD, POST" });
   const path = (request.url ?? "/").split("?")[0]!;
-  const cacheable = crlAt(path, serving) ?? caCertificateAt(path, serving);
+  const isFile = path.endsWith(".crl") || path.endsWith(".crt");
+  const cacheable = isFile ? (crlAt(path, serving) ?? caCertificateAt(path, serving)) : undefined;
   if (cacheable !== undefined) return sendCacheable(request, response, cacheable, clock.now());
   const asked = ocspRequestInPath(path);
   if (asked === undefined)
@@ -117,11 +118,7 @@ function answerOcsp(
 
 function sendOcsp(request: IncomingMessage, response: ServerResponse, answer: OcspAnswer, { clock }: Serving): void {
   const type = "application/ocsp-response";
-  if (answer.kind === "preProduced") {
-    const { der, etag, producedAt, nextUpdate } = answer;
-    const cacheable = { body: der, type, etag, lastModified: producedAt, expires: nextUpdate };
-    return sendCacheable(request, response, cacheable, clock.now());
-  }
+  if (answer.kind === "preProduced") return sendCacheable(request, response, cacheableOf(answer, type), clock.now());
   // RFC 5019 6.2: no-store is for what is no answer.
   const cacheControl = answer.kind === "live" ? "max-age=0, must-revalidate" : "no-store";
   response.writeHead(200, {
@@ -129,7 +126,19 @@ function sendOcsp(request: IncomingMessage, response: ServerResponse, answer: Oc
     "content-length": answer.der.length,
     "cache-control": cacheControl,
   });
-  response.end(request.method === "HEAD" ? undefined : answer.der);
+  if (request.method === "HEAD") response.end();
+  else endShort(response, answer.der);
+}
+
+/** One for each answer, however often it goes out. */
+function cacheableOf(answer: Extract<OcspAnswer, { kind: "preProduced" }>, type: string): Cacheable {
+  let cacheable = CACHEABLES.get(answer);
+  if (cacheable === undefined) {
+    const { der, etag, producedAt, nextUpdate } = answer;
+    cacheable = { body: der, type, etag, lastModified: producedAt, expires: nextUpdate };
+    CACHEABLES.set(answer, cacheable);
+  }
+  return cacheable;
 }
 
 /** RFC 6960 A.1: the request in base64, URL-encoded, behind whatever path the responder's URL has. */
@@ -160,6 +169,7 @@ function etagOf(body: Bytes): string {
   return etag;
 }
 
+const CACHEABLES = new WeakMap<OcspAnswer, Cacheable>();
 const ETAGS = new WeakMap<Bytes, string>();
 
 /** Octets of an OCSP request; one certificate takes about a hundred. */

@@ -152,7 +152,7 @@ async function measureOnce(
   load: OcspLoad,
   pid: number,
 ): Promise<{ perSecond: number; perCpuSecond: number }> {
-  const clients = spawn(process.execPath, [join(import.meta.dirname, "ocspLoad.ts")], {
+  const clients = spawn(process.execPath, [join(import.meta.dirname, "./ocspLoad.ts")], {
     stdio: ["pipe", "pipe", "inherit"],
   });
   clients.stdin.end(JSON.stringify(load));
@@ -195,7 +195,7 @@ async function startNginx({ ends }: World, answer: Buffer): Promise<{ port: numb
 }
 
 async function startCeiling({ ends }: World, answer: Buffer): Promise<{ port: number; pid: number }> {
-  const args = [join(import.meta.dirname, "httpCeiling.ts"), answer.toString("base64")];
+  const args = [join(import.meta.dirname, "./httpCeiling.ts"), answer.toString("base64")];
   const child = ends.adopt(spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] }), stop);
   for await (const line of createInterface({ input: child.stdout })) return { port: Number(line), pid: child.pid! };
   throw new Error("the bare server does not serve");

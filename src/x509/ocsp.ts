@@ -2,22 +2,12 @@
 import { createHash } from "node:crypto";
 import type { Bytes } from "../bytes/bytes.ts";
 import { contextTag, DerReader, inside, Tag } from "../der/reader.ts";
-import {
-  bitString,
-  element,
-  enumerated,
-  explicit,
-  generalizedTime,
-  implicit,
-  nullValue,
-  octetString,
-  oid,
-  sequence,
-} from "../der/writer.ts";
-import { extension, type NewExtension } from "./build.ts";
+import { element, enumerated, explicit, nullValue, octetString, oid, sequence } from "../der/writer.ts";
+import { extension } from "./build.ts";
 import { type Certificate, parseCertificate } from "./certificate.ts";
 import { type Extension, readExtensions } from "./extensions.ts";
 import { type Name, readName } from "./name.ts";
+import { type OcspResponseContent, ocspResponseData, signedOcspResponse } from "./ocspResponseWriter.ts";
 import { Oid } from "./oids.ts";
 import { readSignatureAlgorithm, type SignatureAlgorithm, type Signer } from "./signature.ts";
 
@@ -149,16 +139,6 @@ export function parseOcspRequest(der: Bytes): OcspRequest {
   return { ids, nonce: readNonce(extensions) };
 }
 
-/** What a response is to say; times in milliseconds since 1970. */
-export interface OcspResponseContent {
-  responderId: ResponderId;
-  producedAt: number;
-  responses: readonly SingleResponse[];
-  nonce: Bytes | undefined;
-  /** Response extensions besides the nonce. */
-  extensions?: readonly NewExtension[];
-}
-
 /** A response and who signs it. */
 export interface NewOcspResponse extends OcspResponseContent {
   /** DER of the delegated signer's certificate; none where the CA itself signs. */
@@ -170,36 +150,6 @@ export interface NewOcspResponse extends OcspResponseContent {
 export function buildOcspResponse(made: NewOcspResponse): Bytes {
   const content = ocspResponseData(made);
   return signedOcspResponse(content, made.signer.algorithm, made.signer.sign(content), made.certificates);
-}
-
-/** DER of ResponseData, which is what is signed. */
-export function ocspResponseData(made: OcspResponseContent): Bytes {
-  const responderId =
-    "byName" in made.responderId
-      ? explicit(1, made.responderId.byName.der)
-      : explicit(2, octetString(made.responderId.byKey));
-  const extensions = [
-    ...(made.nonce === undefined ? [] : [nonceExtension(made.nonce)]),
-    ...(made.extensions ?? []).map(extension),
-  ];
-  return sequence(
-    responderId,
-    dateOf(made.producedAt),
-    sequence(...made.responses.map(encodeSingle)),
-    ...(extensions.length === 0 ? [] : [explicit(1, sequence(...extensions))]),
-  );
-}
-
-/** DER of a successful response: ResponseData with its signature. */
-export function signedOcspResponse(
-  data: Bytes,
-  algorithm: Bytes,
-  signature: Bytes,
-  certificates: readonly Bytes[],
-): Bytes {
-  const wrapped = certificates.length === 0 ? [] : [explicit(0, sequence(...certificates))];
-  const basic = sequence(data, algorithm, bitString(signature), ...wrapped);
-  return sequence(SUCCESSFUL, explicit(0, sequence(BASIC, octetString(basic))));
 }
 
 /** DER of a response that says only why there is none (RFC 6960 4.2.1). */
@@ -338,26 +288,6 @@ function encodeCertId(hash: CertId["hash"], nameHash: Bytes, keyHash: Bytes, ser
   );
 }
 
-function encodeSingle(single: SingleResponse): Bytes {
-  const { status } = single;
-  const encoded =
-    status.kind === "good"
-      ? implicit(0, Buffer.alloc(0))
-      : status.kind === "unknown"
-        ? implicit(2, Buffer.alloc(0))
-        : explicit(
-            1,
-            dateOf(status.at),
-            ...(status.reason === undefined ? [] : [explicit(0, enumerated(status.reason))]),
-          );
-  return sequence(
-    single.id.der,
-    encoded,
-    dateOf(single.thisUpdate),
-    ...(single.nextUpdate === undefined ? [] : [explicit(0, dateOf(single.nextUpdate))]),
-  );
-}
-
 function nonceExtension(nonce: Bytes): Bytes {
   return extension({ oid: Oid.ocspNonce, critical: false, value: octetString(nonce) });
 }
@@ -372,22 +302,6 @@ function readNonce(extensions: readonly Extension[]): Bytes | undefined {
   return nonce;
 }
 
-/** A responder writes the same few dates over and over. */
-function dateOf(at: number): Bytes {
-  const second = Math.floor(at / 1000);
-  let date = DATES.get(second);
-  if (date === undefined) {
-    date = generalizedTime(at);
-    if (DATES.size >= MAX_DATES) DATES.clear();
-    DATES.set(second, date);
-  }
-  return date;
-}
-
-const SUCCESSFUL = enumerated(ResponseStatus.successful);
-const BASIC = oid(Oid.ocspBasic);
-const DATES = new Map<number, Bytes>();
-const MAX_DATES = 256;
 /** Certificates one request may ask about; a path has four. */
 const MAX_REQUESTS = 32;
 /** Certificates that come with a response: the signer, and perhaps its path. */

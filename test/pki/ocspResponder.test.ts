@@ -189,6 +189,18 @@ test("an RSA signer signs on another thread, and others are answered meanwhile",
   assert.ok(!(responder.answerSoon(request) instanceof Promise), "kept from then on");
 });
 
+test("requests of one moment are signed together, each its own answer, however many", async (t) => {
+  const { pki, clock, responder, device } = made(t);
+  const issuer = pki.ca("device-ca");
+  const nonces = Array.from({ length: 150 }, (_, i) => Buffer.alloc(16, i));
+  const asked = nonces.map((nonce) => responder.answerSoon(buildOcspRequest([certIdOf(device, issuer)], nonce)));
+  for (const [index, answer] of (await Promise.all(asked)).entries()) {
+    const { der } = answer;
+    assert.deepEqual(parseOcspResponse(der).basic?.nonce, nonces[index]);
+    assert.equal(judge(der, device, issuer, clock.at, nonces[index]).status, "good");
+  }
+});
+
 test("what is revoked while another thread signs that it is good is revoked in the next answer", async (t) => {
   const clock = new StandingClock();
   const pki = makePki(t, { ocspKeys: "rsa-2048" }, clock);

@@ -38,13 +38,13 @@ export class CertificateStatus {
     return this.#pki.revisionThisTurn + (this.#foreign?.generation ?? 0);
   }
 
-  /** Undefined where nothing can be said now: there is no CRL, or it is out of date. */
+  /** Undefined where there is no CRL to tell by; one that is out of date tells until a time that is over. */
   of(ca: string, serial: Bytes, version: number): DatedStatus | undefined {
     const now = this.#clock.now();
     const { authority, combined } = this.#ca(ca, version);
     const known =
       authority.kind === "foreign"
-        ? this.#byCrl(authority, serial, now)
+        ? this.#byCrl(authority, serial)
         : { status: this.#issuedStatus(ca, serial, version), thisUpdate: now, until: undefined };
     if (known === undefined || known.status.kind === "revoked") return known;
     // What nobody issued or allowed may be issued or allowed in a moment.
@@ -82,16 +82,14 @@ export class CertificateStatus {
     return status;
   }
 
-  #byCrl(authority: ForeignAuthority, serial: Bytes, now: Milliseconds): DatedStatus | undefined {
+  #byCrl(authority: ForeignAuthority, serial: Bytes): DatedStatus | undefined {
     const loaded = this.#foreign?.crlOf(authority);
     if (loaded === undefined) return undefined;
     const { crl, index } = loaded;
-    const until = nextUpdateOf(crl);
-    if (until <= now) return undefined;
     const entry = index.lookUp(serial);
     const status: CertStatus =
       entry === undefined ? { kind: "good" } : { kind: "revoked", at: entry.revokedAt, reason: entry.reason };
-    return { status, thisUpdate: crl.thisUpdate, until };
+    return { status, thisUpdate: crl.thisUpdate, until: nextUpdateOf(crl) };
   }
 }
 

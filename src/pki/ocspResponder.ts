@@ -116,7 +116,7 @@ export class OcspResponder {
         return keptFor;
       }
       const asked = ids.map((id): Asked => ({ id, known: this.#status(signer, id, version) }));
-      const nextUpdate = this.#nextUpdate(signer, asked[0]?.known, now);
+      const nextUpdate = this.#nextUpdate(signer, asked, now);
       // RFC 6960 4.2.1: the CRL that it should tell of is not here, or not any more.
       if (nextUpdate === undefined) return refusal(ResponseStatus.tryLater);
       const content = ocspResponseData({
@@ -178,9 +178,10 @@ export class OcspResponder {
   }
 
   /** Undefined where nothing can be said that would hold. */
-  #nextUpdate(signer: OcspSigner, known: DatedStatus | undefined, now: Milliseconds): Milliseconds | undefined {
-    if (known === undefined) return undefined;
-    const end = Math.min(signer.certificate.notAfter, known.until ?? Number.POSITIVE_INFINITY);
+  #nextUpdate(signer: OcspSigner, asked: readonly Asked[], now: Milliseconds): Milliseconds | undefined {
+    if (asked[0]?.known === undefined) return undefined;
+    const ends = asked.map(({ known }) => known?.until ?? Number.POSITIVE_INFINITY);
+    const end = Math.min(signer.certificate.notAfter, ...ends);
     return end <= now ? undefined : Math.min(now + this.#life, end);
   }
 

@@ -18,6 +18,14 @@ test("clients that say nothing, or never come to the end of a request or an answ
   assert.match(ends[3]!, /^HTTP\/1\.1 200 OK/, "the last one had its answer before it fell silent");
 });
 
+test("a client that says a little again and again, and never all, is let go", async (t) => {
+  const { port } = await serve(t);
+  const client = new TcpClient(port).send("GET / HTTP/1.1\r\nhost: x\r\nx-slow: ");
+  const dripping = setInterval(() => client.send("x"), 20);
+  t.after(() => clearInterval(dripping));
+  await client.untilClosed();
+});
+
 test("a client that takes nothing of a long answer is let go", async (t) => {
   let letGo: ((whole: boolean) => void) | undefined;
   const server = await listenBounded(

@@ -134,7 +134,10 @@ test("the combined answer is good only if not revoked and authorized, else revok
     // Revoked and still allowed.
     (ca === "maker" ? maker : front).revoke(a!.serial, "keyCompromise");
     bring();
-    assert.deepEqual(say(a!), { kind: "revoked", at: clock.at, reason: 1, extended: true });
+    const revoked = { kind: "revoked", at: clock.at, reason: 1, extended: true };
+    assert.deepEqual(say(a!), revoked);
+    front.allowList.disallow(ca, [{ serial: a!.serial }]);
+    assert.deepEqual(say(a!), revoked, "for the reason that it was revoked for");
     front.allowList.disallow(ca, [{ serial: b!.serial }, { identity: "b.example" }]);
     assert.deepEqual(say(b!), unauthorized);
     front.allowList.combine(ca, false);

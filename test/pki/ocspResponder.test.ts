@@ -116,6 +116,13 @@ test("that a certificate is unknown is told for five minutes, since it may be is
   };
   const known = certIdOf(device, pki.ca("device-ca"));
   assert.deepEqual([life(stranger), life(known)], [1 / 12, 12]);
+  clock.at += 1000;
+  assert.deepEqual([life(stranger), life(known)], [1 / 12, 12 - 1 / 3600], "nor is it kept");
+  const both = parseOcspResponse(responder.answer(buildOcspRequest([known, stranger], undefined)).der).basic!;
+  assert.deepEqual(
+    both.responses.map(({ nextUpdate }) => nextUpdate! - clock.at),
+    [HOUR / 12, HOUR / 12],
+  );
   pki.allowList.combine("device-ca", true);
   assert.deepEqual([life(stranger), life(known)], [1 / 12, 1 / 12], "nor is the device allowed yet");
   pki.allowList.allow("device-ca", [{ identity: "ap-1.example" }]);

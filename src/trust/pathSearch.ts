@@ -64,7 +64,7 @@ interface Search extends Validation {
   refusals: { depth: number; refusal: PathRefusal }[];
 }
 
-/** Tries the anchors that may stand above `path`, then the intermediates. */
+/** Tries whoever may stand above `path`: anchors end it, intermediates lead on. */
 function extend(search: Search, path: readonly Certificate[]): FoundPath | undefined {
   const { request, work, target } = search;
   const last = path.at(-1)!;
@@ -74,26 +74,26 @@ function extend(search: Search, path: readonly Certificate[]): FoundPath | undef
   };
   if (!passes(checkStanding(last, request) ?? checkSignatureStrength(last, request))) return undefined;
   if (path.length === 1 && !passes(checkPurpose(last, target.purpose))) return undefined;
-  for (const anchor of target.anchors) {
-    if (!mayFollow(anchor, path)) continue;
-    if (!work.mayTry()) return undefined;
-    if (!passes(checkStanding(anchor, request) ?? checkIssuer(anchor, path, target.purpose))) continue;
-    const found = judge(search, [...path, anchor]);
-    if (!("reason" in found)) return found;
-    passes(found);
-  }
-  for (const candidate of target.intermediates) {
-    if (!mayFollow(candidate, path) || standsIn(path, candidate)) continue;
+  let tooLong = false;
+  for (const [issuer, stands] of issuersOf(path, target)) {
     // TS 33.320 7.2.3-1, 7.2.4-1: nobody sends a longer one.
-    if (path.length >= request.maxPath) {
-      passes({ reason: "PathTooLong", length: path.length + 1, limit: request.maxPath });
-      return undefined;
+    if (stands === "intermediate" && path.length >= request.maxPath) {
+      tooLong = true;
+      continue;
     }
     if (!work.mayTry()) return undefined;
-    if (!passes(checkIssuer(candidate, path, target.purpose))) continue;
-    const found = extend(search, [...path, candidate]);
-    if (found !== undefined) return found;
+    if (stands === "anchor") {
+      if (!passes(checkStanding(issuer, request) ?? checkIssuer(issuer, path, target.purpose))) continue;
+      const found = judge(search, [...path, issuer]);
+      if (!("reason" in found)) return found;
+      passes(found);
+    } else {
+      if (!passes(checkIssuer(issuer, path, target.purpose))) continue;
+      const found = extend(search, [...path, issuer]);
+      if (found !== undefined) return found;
+    }
   }
+  if (tooLong) passes({ reason: "PathTooLong", length: path.length + 1, limit: request.maxPath });
   return undefined;
 }
 
@@ -142,17 +142,29 @@ function signerSearch(search: Search, path: readonly Certificate[]): (signer: Ce
   };
 }
 
-/** Issuer by name and, where both sides have one, by key identifier (RFC 5280 4.2.1.1); none stands twice in a path. */
-function mayFollow(issuer: Certificate, path: readonly Certificate[]): boolean {
-  const subject = path.at(-1)!;
-  if (!issuer.subject.equals(subject.issuer)) return false;
-  const wanted = subject.extensions.authorityKeyId;
-  const has = issuer.extensions.subjectKeyId;
-  if (wanted !== undefined && has !== undefined && !sameBytes(wanted, has)) return false;
-  return !path.some((used) => sameBytes(used.der, issuer.der));
-}
-
-/** A CA that stands in the path already, by name and key: CAs that certify each other end the search. */
-function standsIn(path: readonly Certificate[], { subject, spki }: Certificate): boolean {
-  return path.some((used) => sameBytes(used.spki, spki) && used.subject.equals(subject));
+/**
+ * Who may have issued the last of the path: by name and, where both sides have one, by key identifier (RFC 5280 4.2.1.1).
+ * None stands twice in a path, nor an intermediate by its name and key, so that CAs that certify each other end the
+ * search. Names that are spelled alike come first: nearly always there are no others, and comparing them takes long.
+ */
+function* issuersOf(
+  path: readonly Certificate[],
+  { anchors, intermediates }: PathTarget,
+): Iterable<[Certificate, "anchor" | "intermediate"]> {
+  const { issuer, extensions } = path.at(-1)!;
+  const wanted = extensions.authorityKeyId;
+  const mayFollow = (candidate: Certificate) => {
+    const has = candidate.extensions.subjectKeyId;
+    if (wanted !== undefined && has !== undefined && !sameBytes(wanted, has)) return false;
+    return !path.some((used) => sameBytes(used.der, candidate.der));
+  };
+  const standsIn = ({ subject, spki }: Certificate) =>
+    path.some((used) => sameBytes(used.spki, spki) && used.subject.equals(subject));
+  for (const spelling of ["alike", "otherwise"]) {
+    const isNamed = ({ subject }: Certificate) =>
+      sameBytes(subject.der, issuer.der) ? spelling === "alike" : spelling === "otherwise" && subject.equals(issuer);
+    for (const anchor of anchors) if (isNamed(anchor) && mayFollow(anchor)) yield [anchor, "anchor"];
+    for (const candidate of intermediates)
+      if (isNamed(candidate) && mayFollow(candidate) && !standsIn(candidate)) yield [candidate, "intermediate"];
+  }
 }

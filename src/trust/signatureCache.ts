@@ -2,8 +2,7 @@
  * Remembers the CA certificates that come back with every peer: which were signed by which keys, and what they say, so
  * that a gateway parses and verifies each only once.
  */
-import { hash } from "node:crypto";
-import { type Bytes, copyOf } from "../bytes/bytes.ts";
+import { type Bytes, copyOf, sameBytes } from "../bytes/bytes.ts";
 import { type Certificate, parseCertificate } from "../x509/certificate.ts";
 
 /** Good signatures of certificates that come back, bounded, the least recently used forgotten first. */
@@ -25,7 +24,8 @@ export class SignatureCache {
    * DerError. Only certificates with good signatures are remembered, so that strangers cannot push them out.
    */
   read(der: Bytes): Certificate {
-    return this.#certificates.get(hash("sha256", der)) ?? parseCertificate(der);
+    const known = this.#certificates.get(endOf(der));
+    return known !== undefined && sameBytes(known.der, der) ? known : parseCertificate(der);
   }
 
   /**
@@ -43,11 +43,17 @@ export class SignatureCache {
   }
 
   #keep(certificate: Certificate): void {
-    const { fingerprint } = certificate;
+    const end = endOf(certificate.der);
+    const known = this.#certificates.get(end);
+    this.#certificates.delete(end);
     // A copy, since the certificate may be a view of the packet it came in.
-    const kept = this.#certificates.get(fingerprint) ?? parseCertificate(copyOf(certificate.der));
-    this.#certificates.delete(fingerprint);
-    this.#certificates.set(fingerprint, kept);
+    const same = known !== undefined && sameBytes(known.der, certificate.der);
+    this.#certificates.set(end, same ? known : parseCertificate(copyOf(certificate.der)));
     if (this.#certificates.size > this.#limit) this.#certificates.delete(this.#certificates.keys().next().value!);
   }
+}
+
+/** The end of the signature tells certificates apart, and costs less than a hash over all of it. */
+function endOf(der: Bytes): string {
+  return der.toString("latin1", Math.max(0, der.length - 24));
 }

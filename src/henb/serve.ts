@@ -18,6 +18,7 @@ import { HOSTING_PARTY_DEFAULTS, UsimHostingParty } from "../tre/usimHostingPart
 import { type DeviceConfig, deviceConfig } from "./config.ts";
 import { type DeviceState, HomeNodeB } from "./device.ts";
 import { InnerNetwork } from "./innerNetwork.ts";
+import { openManagement } from "./openManagement.ts";
 import { OuterPaths } from "./outerPaths.ts";
 
 export interface RunningDevice {
@@ -56,6 +57,9 @@ export async function serveDevice(
   const outer: OuterPaths = new OuterPaths(config, (address) =>
     openPorts(device.service, observer, { addresses: [address], ports: config.local.ports }),
   );
+  const management =
+    config.management &&
+    openManagement(config.management, { tre: at(config.tre.directory), folder: at(".") }, environment, log);
   let network: InnerNetwork | undefined;
   let child: ChildSaSpec | undefined;
   let stopping = false;
@@ -102,17 +106,20 @@ export async function serveDevice(
   }
 
   async function giveBack(): Promise<void> {
+    management?.client.detached();
     await network?.clear().catch((error) => fault("the inner network cannot be taken back", error));
   }
 
   async function useTunnel(): Promise<void> {
     const { state } = device;
     if (state.kind !== "Attached" || child === undefined || stopping) return;
-    await network?.use(state.addresses, child.remoteSelectors, child.remote.address);
+    const { remote, remoteSelectors } = child;
+    await network?.use(state.addresses, remoteSelectors, remote.address, await management?.outside());
     log.info(
       { event: "attached", addresses: state.addresses, ocsp: state.ocsp, eap: state.eap },
       `attached with ${state.addresses.join(" and ") || "no inner address"}`,
     );
+    management?.client.attached(state.addresses);
   }
 
   const { plane, tun } = await openPlane(device.service, observer, random, {
@@ -137,6 +144,7 @@ export async function serveDevice(
       stopping = true;
       await giveBack();
       await device.stop();
+      await management?.[Symbol.asyncDispose]();
       await observer.close();
       log.info({ event: "stopped" }, "stopped");
     },

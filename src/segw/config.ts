@@ -119,7 +119,7 @@ export const gatewayConfig = z.strictObject({
       addresses: z.array(cidr).default([]),
     })
     .prefault({}),
-  /** How long devices may take to answer their Deletes on shutdown. */
+  /** How long devices may take to answer their Deletes on shutdown, and AAA servers to hear of the ends. */
   shutdownLimit: duration.default(2_000),
   /** Log lines on standard output. */
   log: logSection,

@@ -115,7 +115,7 @@ export class SecurityGateway implements IkeDecisions {
   async close(): Promise<void> {
     await this.service.close(this.#options.config.shutdownLimit);
     this.#deviceStatus?.close();
-    await this.#aaa?.close();
+    await this.#aaa?.close(this.#options.config.shutdownLimit);
   }
 
   computeAuth(request: Ask<"computeAuth">): OwnAuth | PeerRefusal | Promise<OwnAuth> {

@@ -21,6 +21,7 @@ import type {
 } from "../node/effects.ts";
 import { DiameterNode, type NodeOptions } from "../node/node.ts";
 import type { Destination } from "../node/route.ts";
+import { TIMER_DEFAULTS } from "../node/settings.ts";
 
 export interface Endpoint {
   address: string;
@@ -107,6 +108,7 @@ export class DiameterService {
   /** Sends a request and resolves with its answer, whatever that says; rejects with UnansweredError. */
   request(message: DiameterMessage, destination: Destination): Promise<{ message: DiameterMessage; peer: string }> {
     return new Promise((resolve, reject) => {
+      if (this.#stopped) return reject(new UnansweredError("NoPeer", "this node was closed"));
       const { transaction, effects } = this.#node.request(message, destination);
       this.#waiting.set(transaction, { resolve, reject });
       this.#perform(effects);
@@ -118,11 +120,19 @@ export class DiameterService {
     this.#stopped = true;
     for (const server of this.#servers) server.close();
     this.#perform(this.#node.stop());
+    // A peer that reads nothing would otherwise hold what is still to be written, and the socket with it.
+    const cut = setTimeout(
+      () => {
+        for (const socket of this.#sockets.values()) socket.destroy();
+      },
+      (this.#options.timers?.handshake ?? TIMER_DEFAULTS.handshake) + LINGER,
+    );
     await Promise.all(
       [...this.#sockets.values()].map(
         (socket) => new Promise<void>((resolve) => socket.once("close", () => resolve())),
       ),
     );
+    clearTimeout(cut);
     clearTimeout(this.#timer);
     for (const [transaction, { reject }] of this.#waiting) {
       this.#waiting.delete(transaction);
@@ -302,5 +312,7 @@ function traceOf(socket: Socket): ConnectionTrace {
   };
 }
 
+/** Milliseconds that a socket has for what was written before it was closed. */
+const LINGER = 1_000;
 /** Octets that wait for a peer to read them. */
 const MAX_UNSENT = 4 * 1024 * 1024;

@@ -5,7 +5,7 @@
 import type { Bytes } from "../../bytes/bytes.ts";
 import type { ChildSaUsage } from "../../esp/dataPlane.ts";
 import type { EapRelayed, IkeSaId, PeerIdentity } from "../../ike/sa/effects.ts";
-import type { Clock, Random, Timers } from "../../sim/environment.ts";
+import type { Clock, Milliseconds, Random, Timers } from "../../sim/environment.ts";
 import type { PeerRefusal } from "../../tre/trustedEnvironment.ts";
 import type { AaaClient, AaaGrant, AaaSession, DeviceAuthorization } from "./client.ts";
 
@@ -123,9 +123,15 @@ export class AaaSessions {
     return true;
   }
 
-  /** Resolves once the server was told of every end, or could not be. */
-  async close(): Promise<void> {
-    await Promise.allSettled(this.#ending);
+  /** Resolves once the server was told of every end, or could not be within `limit`. */
+  async close(limit: Milliseconds): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const cancel = this.#options.timers.after(limit, resolve);
+      void Promise.allSettled(this.#ending).then(() => {
+        cancel();
+        resolve();
+      });
+    });
     await this.#options.client.close();
   }
 

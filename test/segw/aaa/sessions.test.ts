@@ -12,6 +12,8 @@ import { HostingParty, IMSI, K, OPC } from "../../aaa/made.ts";
 import { Place, provisioning, REAL } from "../../aaa/served.ts";
 
 const LOOPBACK = { address: "127.0.0.1", port: 0 };
+/** Milliseconds for what is to be told at the end. */
+const LIMIT = 5_000;
 const DEVICE = "ap-1.operator.example";
 const SA = 7 as IkeSaId;
 const world = new World("segw aaa", { loss: 0, duplicate: 0, delay: [1, 1] });
@@ -125,7 +127,7 @@ for (const protocol of ["diameter", "radius"] as const) {
       sessions.attached(SA, "10.1.2.3");
       assert.equal((await known()).length, 1);
       sessions.gone(SA, "deletedByPeer");
-      await sessions.close();
+      await sessions.close(LIMIT);
       assert.equal(sessions.size, 0);
       assert.deepEqual(await known(), [], "the server forgets the session");
       assert.deepEqual(
@@ -148,7 +150,7 @@ for (const protocol of ["diameter", "radius"] as const) {
       assert.ok("kind" in end && end.kind === "failure", JSON.stringify(end));
       assert.equal(end.refusal.reason, "HostingPartyRefused");
       sessions.gone(SA, "failed");
-      await sessions.close();
+      await sessions.close(LIMIT);
     });
 
     test("what comes for an IKE SA that has left changes nothing", async () => {
@@ -159,7 +161,7 @@ for (const protocol of ["diameter", "radius"] as const) {
       assert.equal(late.reason, "NoAaaSession");
       assert.equal(sessions.detach("nobody"), false);
       sessions.gone(SA, "closed");
-      await sessions.close();
+      await sessions.close(LIMIT);
     });
   });
 }
@@ -177,7 +179,7 @@ test("an operator ends a session at the server, and the gateway lets the device 
   await ask("DELETE", `/sessions/${encodeURIComponent(name)}`);
   assert.deepEqual(ended, [{ sa: SA, cause: "detachedByAaa" }]);
   sessions.gone(SA, "detachedByAaa");
-  await sessions.close();
+  await sessions.close(LIMIT);
 });
 
 test("a session's time runs out at the gateway, and rekeying does not lengthen it", async () => {
@@ -208,4 +210,33 @@ test("a session's time runs out at the gateway, and rekeying does not lengthen i
   assert.deepEqual(timed, []);
   clock.run(2_000);
   assert.deepEqual(timed, ["sessionTimeout 60"]);
+});
+
+test("a server that does not want to hear of a session's end holds nobody up for longer than the limit", async () => {
+  const clock = new World("mute");
+  const never = new Promise<void>(() => undefined);
+  const closed: number[] = [];
+  const sessions = new AaaSessions({
+    client: {
+      authorize: async () => ({ kind: "accepted", secondRound: "allowed", grant: {} }),
+      eap: async () => assert.fail("no EAP here"),
+      started: () => undefined,
+      ended: () => never,
+      close: async () => void closed.push(clock.now()),
+    },
+    name: "segw",
+    clock,
+    random: clock.random,
+    timers: clock,
+    usageOf: () => ({ inboundBytes: 0, outboundBytes: 0 }),
+    onEnd: () => undefined,
+  });
+  sessions.begin(SA, DEVICE, "192.0.2.1");
+  await sessions.authorize(SA);
+  sessions.gone(SA, "shutdown");
+  const from = clock.now();
+  const closing = sessions.close(LIMIT);
+  await clock.runUntilSettled(() => closed.length > 0, 2 * LIMIT);
+  await closing;
+  assert.deepEqual(closed, [from + LIMIT]);
 });

@@ -73,7 +73,7 @@ function summaryTable({ flows, leftOut, ok }: Summary): string {
   const rows = flows.map((flow) => [
     flow.flow,
     flow.device,
-    flow.expected,
+    flow.expectedReason === undefined ? flow.expected : `${flow.expected} (${flow.expectedReason})`,
     `${flow.result}${flow.reason === "" ? "" : ` (${flow.reason})`}${isAsExpected(flow) ? "" : "  <-- not as expected"}`,
     [flow.ocsp, flow.eap ?? ""].filter((text) => text !== "").join(", "),
     flow.address || "-",

@@ -179,6 +179,7 @@ export class Lab {
       flow: device.flow,
       device: device.fqdn,
       expected: device.expected,
+      ...(device.expectedReason === undefined ? {} : { expectedReason: device.expectedReason }),
       result: "failed",
       reason: "",
       ocsp: "",

@@ -35,6 +35,7 @@ const ESTABLISHED = { flow: "A.1", expected: "established", result: "established
 const REFUSED = {
   flow: "A.1",
   expected: "refused",
+  expectedReason: "CertificateRevoked",
   result: "refused",
   reason: "CertificateRevoked",
   ocsp: "device revoked",
@@ -47,10 +48,17 @@ const WHOLE = [
   { ...ESTABLISHED, device: fqdn(1), address: "10.64.0.1" },
   { ...ESTABLISHED, device: fqdn(2), address: "10.64.0.2" },
   { ...REFUSED, device: fqdn(3) },
-  { ...REFUSED, device: fqdn(4), reason: "DeviceNotAuthorized", ocsp: "" },
+  { ...REFUSED, device: fqdn(4), reason: "DeviceNotAuthorized", expectedReason: "DeviceNotAuthorized", ocsp: "" },
   { ...ESTABLISHED, flow: "A.2", device: fqdn(5), address: "10.64.0.3", eap: "aka success" },
   { ...ESTABLISHED, flow: "A.2", device: fqdn(6), address: "10.64.0.4", eap: "aka' success" },
-  { ...REFUSED, flow: "A.2", device: fqdn(7), reason: "HostingPartyRefused", ocsp: "" },
+  {
+    ...REFUSED,
+    flow: "A.2",
+    device: fqdn(7),
+    reason: "HostingPartyRefused",
+    expectedReason: "HostingPartyRefused",
+    ocsp: "",
+  },
 ];
 
 test("--once --json: one object a line, the summary last, status 0, and nothing is left", {
@@ -99,7 +107,7 @@ test("for people: the ladder of both devices, verdicts, and a table; captured, t
     /✘ ap-0003\.henb\.example refused, CertificateRevoked/,
     /✔ ping 10\.40\.0\.2 through the tunnel: 3 of 3 came back/,
     /\nflow +device +expected +result +status +address +ping\nA\.1 +ap-0001\.henb\.example +established +established +in-band good +10\.64\.0\.1 +3\/3 from 10\.40\.0\.2\n/,
-    /\nA\.1 +ap-0003\.henb\.example +refused +refused \(CertificateRevoked\) +device revoked +- +-\n/,
+    /\nA\.1 +ap-0003\.henb\.example +refused \(CertificateRevoked\) +refused \(CertificateRevoked\) +device revoked +- +-\n/,
     /\nEvery flow ended as expected\.\n$/,
   ])
     assert.match(out, shown);

@@ -22,6 +22,7 @@ export interface Ecosystem {
   pki: string;
   gatewayConfig: string;
   aaaConfig: string;
+  hssConfig: string;
   devices: readonly LabDevice[];
 }
 
@@ -62,8 +63,8 @@ export async function createEcosystem(options: EcosystemOptions): Promise<Ecosys
   try {
     const gatewayConfig = createGateway(options, pki);
     const devices = plan.map((planned, at) => createDevice(options, pki, at + 1, planned));
-    const aaaConfig = await createAaa(directory, places, GATEWAY_NAME, devices);
-    return { pki: pkiDirectory, gatewayConfig, aaaConfig, devices };
+    const servers = await createAaa(directory, places, GATEWAY_NAME, devices);
+    return { pki: pkiDirectory, gatewayConfig, ...servers, devices };
   } finally {
     pki.close();
   }

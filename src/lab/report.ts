@@ -73,8 +73,8 @@ function summaryTable({ flows, leftOut, ok }: Summary): string {
   const rows = flows.map((flow) => [
     flow.flow,
     flow.device,
-    flow.expectedReason === undefined ? flow.expected : `${flow.expected} (${flow.expectedReason})`,
-    `${flow.result}${flow.reason === "" ? "" : ` (${flow.reason})`}${isAsExpected(flow) ? "" : "  <-- not as expected"}`,
+    flow.expected,
+    `${flow.result}${flow.reason === "" ? "" : ` (${flow.reason})`}${isAsExpected(flow) ? "" : `  <-- not as expected${flow.expectedReason === undefined ? "" : ` (${flow.expectedReason})`}`}`,
     [flow.ocsp, flow.eap ?? ""].filter((text) => text !== "").join(", "),
     flow.address || "-",
     pingText(flow),

@@ -52,6 +52,7 @@ export async function serveGateway(
           onDetach: (session) => sessions.gateway?.detach(session) ?? false,
           onUp: (server) => log.info({ event: "aaaUp", server }, `the AAA server ${server} can be asked`),
           onProblem: (problem) => log.warn({ event: "aaaProblem", problem }, problem),
+          onMessage: config.log.messages ? ({ record, text }) => log.info(record, text) : undefined,
         });
   const gateway = new SecurityGateway({
     config,

@@ -32,6 +32,7 @@ import {
   TerminationCause,
   VENDOR_3GPP,
 } from "../../diameter/codec/numbers.ts";
+import { reportMessages } from "../../diameter/transport/messageRecord.ts";
 import { DiameterService, type DiameterServiceOptions, UnansweredError } from "../../diameter/transport/service.ts";
 import type { PeerRefusal } from "../../tre/trustedEnvironment.ts";
 import {
@@ -79,6 +80,7 @@ export class DiameterAaaClient implements AaaClient {
         { id: Application.baseAccounting, vendor: 0, accounting: true },
       ],
       onRequest: (message, _peer, answer) => answer(client.#onRequest(message)),
+      trace: host.onMessage === undefined ? undefined : reportMessages(host.onMessage),
       onEvent: (event) => {
         if (event.kind === "peerUp") host.onUp(event.peer);
         else host.onProblem(`Diameter: ${event.kind} ${JSON.stringify(event)}`);

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Clock, Random } from "../sim/environment.ts";
+import type { PeerClass } from "../trust/revocationPolicy.ts";
 import { SignatureCache } from "../trust/signatureCache.ts";
 import { type Certificate, parseCertificate } from "../x509/certificate.ts";
 import { fromPem } from "../x509/pem.ts";
@@ -46,6 +47,13 @@ export interface StatusServiceWorld {
   disk: CrlDisk;
   loader: CrlLoader;
   transport: OcspTransport;
+}
+
+/** The service where a rule for this class of peers checks anything; undefined where nothing is to be checked. */
+export function openStatusIfUsed(peerClass: PeerClass, options: StatusServiceOptions): OpenStatusService | undefined {
+  const { issuers, otherwise } = policyOf(options.section)[peerClass];
+  if ([otherwise, ...issuers.map(({ rule }) => rule)].every(({ methods }) => methods === "none")) return undefined;
+  return openStatusService(options);
 }
 
 /** Opens the service and begins to fetch the CRLs that are configured; throws for files that cannot be read. */

@@ -4,7 +4,6 @@
  * It takes certificates, keys, time, network and data plane from whoever starts it, so that the same gateway serves real
  * devices and a simulation.
  */
-import type { KeyObject } from "node:crypto";
 import type { Bytes } from "../bytes/bytes.ts";
 import { parseCidr, parseIp } from "../bytes/ip.ts";
 import type { DataPlane } from "../esp/dataPlane.ts";
@@ -12,7 +11,10 @@ import type { Connection } from "../ike/sa/connection.ts";
 import type { EapRelayed, IkeEvent, IkeSaId, OwnAuth, Request, VerifiedPeer } from "../ike/sa/effects.ts";
 import { innerAddresses } from "../ipsec/eventRecord.ts";
 import { type IkeDecisions, IkeService } from "../ipsec/ikeService.ts";
+import type { OwnCredentials } from "../ipsec/ownCredentials.ts";
 import { blockSelector, connectionFrom, hashNumbers, profilePolicy } from "../ipsec/settings.ts";
+import { OwnStatus } from "../revocation/ownStatus.ts";
+import { PeerStatus, type StatusSource } from "../revocation/peerStatus.ts";
 import type { Clock, Random, Timers } from "../sim/environment.ts";
 import { AuthSignatureError, signAuth } from "../tre/authSignature.ts";
 import { fqdnIdentity, IdType, identityText } from "../tre/identity.ts";
@@ -24,16 +26,11 @@ import type { AaaClient } from "./aaa/client.ts";
 import { AaaSessions } from "./aaa/sessions.ts";
 import { AddressPool } from "./addressPool.ts";
 import type { GatewayConfig } from "./config.ts";
-import { DeviceStatus, type StatusSource } from "./deviceStatus.ts";
 import { IntegrityPolicy } from "./integrityPolicy.ts";
-import { OwnStatus } from "./ownStatus.ts";
 import { TunnelUsage } from "./tunnelUsage.ts";
 import { type SecondRound, UserProfiles } from "./userProfiles.ts";
 
-export interface GatewayCredentials {
-  /** End entity first, without the root, at most four (TS 33.320 7.2.3-1). */
-  chain: readonly Certificate[];
-  key: KeyObject;
+export interface GatewayCredentials extends OwnCredentials {
   /** Our own roots. */
   ownRoots: readonly Certificate[];
   /** Roots of device certificates. */
@@ -72,7 +69,7 @@ export class SecurityGateway implements IkeDecisions {
   readonly #options: GatewayOptions;
   readonly #ownStatus: OwnStatus | undefined;
   readonly #policy: VerifierPolicy;
-  readonly #deviceStatus: DeviceStatus | undefined;
+  readonly #deviceStatus: PeerStatus<IkeSaId> | undefined;
   readonly #integrity: IntegrityPolicy | undefined;
   readonly #aaa: AaaSessions | undefined;
   readonly #profiles: UserProfiles;
@@ -85,7 +82,11 @@ export class SecurityGateway implements IkeDecisions {
     this.#ownStatus = ownStatus(options);
     const { status } = options;
     if (status !== undefined)
-      this.#deviceStatus = new DeviceStatus({ source: status, onLost: (sa, refusal) => this.#onLost(sa, refusal) });
+      this.#deviceStatus = new PeerStatus({
+        source: status,
+        peerClass: "device",
+        onLost: (sa: IkeSaId, refusal) => this.#onLost(sa, refusal),
+      });
     this.#integrity = integrityPolicy(options);
     this.#profiles = new UserProfiles(config.hostingParty);
     this.#aaa = this.#aaaSessions();

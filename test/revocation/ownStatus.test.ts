@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test, { after } from "node:test";
 import type { Bytes } from "../../src/bytes/bytes.ts";
 import { OcspResponder } from "../../src/pki/ocspResponder.ts";
-import { OwnStatus, type OwnStatusOptions } from "../../src/segw/ownStatus.ts";
+import { OwnStatus, type OwnStatusOptions } from "../../src/revocation/ownStatus.ts";
 import { buildOcspError, parseOcspRequest, parseOcspResponse } from "../../src/x509/ocsp.ts";
 import { Credentials, RESPONDER, SEGW, START } from "../e2e/credentials.ts";
 import { LEAF_EXTENSIONS, make } from "../x509/made.ts";
@@ -108,6 +108,26 @@ test("a response that is no longer good is not sent; without another one there i
   assert.ok(problems.length > 0);
   answerWith(undefined);
   assert.equal((await status.responses()).length, 1);
+});
+
+test("where strangers ask, a failure is followed by a rest in which nothing is fetched, while an older response serves", async () => {
+  const { status, asked, world, answerWith } = own({ depth: "leaf", restAfterFailure: MINUTE, refreshAfter: HOUR });
+  answerWith(() => Promise.reject(new Error("refused")));
+  for (let ask = 0; ask < 20; ask++) assert.deepEqual(await status.responses(), []);
+  assert.equal(asked.length, 1);
+  answerWith(undefined);
+  world.now += MINUTE - 1;
+  assert.deepEqual(await status.responses(), []);
+  world.now += 1;
+  const [response] = await status.responses();
+  assert.ok(response !== undefined);
+  answerWith(() => Promise.reject(new Error("refused")));
+  world.now += HOUR;
+  for (let ask = 0; ask < 20; ask++) {
+    assert.deepEqual(status.responses(), [response]);
+    await settled();
+  }
+  assert.equal(asked.length, 3);
 });
 
 test("what one responder does not give is left out, and the rest is sent", async () => {

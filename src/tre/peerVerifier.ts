@@ -5,36 +5,27 @@
  */
 import type { Bytes } from "../bytes/bytes.ts";
 import { DecodeError } from "../bytes/reader.ts";
-import type { Clock, Milliseconds } from "../sim/environment.ts";
-import { checkOcspResponse, describeOcspProblem, type OcspVerdict } from "../trust/ocsp.ts";
+import type { Clock } from "../sim/environment.ts";
 import { describePathRefusal, type PathRefusal, validatePath } from "../trust/path.ts";
 import { lint } from "../trust/profiles/lint.ts";
 import type { CertificateProfile, Release } from "../trust/profiles/rule.ts";
 import { checkServerName, hasAddress, hasDns } from "../trust/serverName.ts";
-import type { SignatureCache } from "../trust/signatureCache.ts";
 import { type Certificate, parseCertificate } from "../x509/certificate.ts";
 import { namesOf } from "../x509/extensions.ts";
 import { type AuthProblem, AuthSignatureError, verifyAuth } from "./authSignature.ts";
 import { IdType, identityText } from "./identity.ts";
-import type { PeerCredentials, PeerRefusal } from "./trustedEnvironment.ts";
+import { checkInBand, type InBandPolicy, type InBandRefusal } from "./inBandStatus.ts";
+import type { PathStatus, PeerCredentials, PeerRefusal } from "./trustedEnvironment.ts";
 
-export interface VerifierPolicy {
+export interface VerifierPolicy extends InBandPolicy {
   clock: Clock;
   roots: readonly Certificate[];
   /** Certificates a path may have, without the root (TS 33.320 7.2.3-2, 7.2.4-2). */
   maxPath: number;
   /** Hash algorithms accepted in AUTH, as announced (RFC 7427 4). */
   acceptedHashes: readonly number[];
-  allowWeakAlgorithms: boolean;
   /** True for a device: the certificate must carry the name it connected to (TS 33.320 7.2.2-4). */
   checkServerName: boolean;
-  /** In-band OCSP: not looked at, required for the end entity, or required for the path below the root. */
-  inBandOcsp: "off" | "leaf" | "path";
-  /** Responders trusted by configuration (RFC 4806 3.1). */
-  trustedResponders: readonly Certificate[];
-  ocspTolerance: Milliseconds;
-  ocspMaxAge: Milliseconds;
-  signatureCache?: SignatureCache;
   /** Refuses end entities that break a rule of their profile (TS 33.320 7.2.5.2.1-1); undefined: profiles do not count. */
   profile?: ProfilePolicy | undefined;
 }
@@ -65,9 +56,7 @@ export type CredentialsProblem =
   | "NameMismatch"
   /** The certificate breaks a rule of TS 33.310 6.1.3 or of TS 33.320's additions (7.2.5.2.1-1). */
   | "ProfileViolated"
-  | "NoValidOcspResponse"
-  | "CertificateRevoked"
-  | "CertificateUnknown";
+  | InBandRefusal["reason"];
 
 export interface CredentialsRefusal extends PeerRefusal {
   reason: CredentialsProblem;
@@ -77,7 +66,9 @@ export interface CredentialsRefusal extends PeerRefusal {
 export interface VerifiedCredentials {
   path: readonly Certificate[];
   names: readonly string[];
+  /** For people. */
   ocsp: string;
+  status: PathStatus;
 }
 
 export type CredentialsVerdict =
@@ -119,10 +110,11 @@ export function verifyCredentials(credentials: PeerCredentials, policy: Verifier
   const conformance = checkProfile(credentials, verdict.path, policy.profile);
   if (conformance !== undefined) return conformance;
   const status = checkInBand(credentials.ocspResponses, verdict.path, policy, time);
-  if (typeof status !== "string") return status;
+  if ("reason" in status) return { valid: false, refusal: status };
+  const ocsp = status.answered.length > 0 ? "in-band good" : "not checked";
   return {
     valid: true,
-    verified: { path: verdict.path, names: namesOf(leaf.extensions.subjectAltName), ocsp: status },
+    verified: { path: verdict.path, names: namesOf(leaf.extensions.subjectAltName), ocsp, status },
   };
 }
 
@@ -199,86 +191,6 @@ function certifies(leaf: Certificate, idType: number, idData: Bytes): boolean {
       return false;
   }
 }
-
-/** TS 33.320 7.2.3-4: checking is on and no valid response came means abort, whatever the certificate points to. */
-function checkInBand(
-  responses: readonly Bytes[],
-  path: readonly Certificate[],
-  policy: VerifierPolicy,
-  time: Milliseconds,
-): string | CredentialsVerdict {
-  if (policy.inBandOcsp === "off") return "not checked";
-  const depth = policy.inBandOcsp === "leaf" ? 1 : path.length - 1;
-  for (let i = 0; i < depth; i++) {
-    const certificate = path[i]!;
-    const name = certificate.subject.toString();
-    const verdict = statusOf(certificate, path[i + 1]!, responses, policy, time);
-    if (verdict === undefined)
-      return refuse("NoValidOcspResponse", `no OCSP response for "${name}" came in-band (TS 33.320 7.2.3)`, {
-        certificate: name,
-      });
-    if (verdict.status === "invalid")
-      return refuse(
-        "NoValidOcspResponse",
-        `no valid OCSP response for "${name}" came in-band: ${describeOcspProblem(verdict.problem)} (TS 33.320 7.2.3)`,
-        { certificate: name, problem: verdict.problem },
-      );
-    if (verdict.status === "revoked")
-      return refuse(
-        "CertificateRevoked",
-        `"${name}" was revoked at ${new Date(verdict.at).toISOString()}, says "${verdict.evidence.responder}" in-band`,
-        { certificate: name, ...verdict },
-      );
-    if (verdict.status === "unknown")
-      return refuse("CertificateUnknown", `"${verdict.evidence.responder}" does not know "${name}"`, {
-        certificate: name,
-        ...verdict,
-      });
-  }
-  return "in-band good";
-}
-
-/**
- * The newest verdict that any of the responses gives: one that is worth nothing does not spoil the others, and a good one
- * from before does not hide that the certificate was revoked since.
- */
-function statusOf(
-  certificate: Certificate,
-  issuer: Certificate,
-  responses: readonly Bytes[],
-  policy: VerifierPolicy,
-  time: Milliseconds,
-): OcspVerdict | undefined {
-  let newest: Answer | undefined;
-  let invalid: OcspVerdict | undefined;
-  for (const response of responses) {
-    const verdict = checkOcspResponse({
-      response,
-      certificate,
-      issuer,
-      time,
-      tolerance: policy.ocspTolerance,
-      maxAge: policy.ocspMaxAge,
-      trustedResponders: policy.trustedResponders,
-      allowWeakAlgorithms: policy.allowWeakAlgorithms,
-      ...(policy.signatureCache === undefined ? {} : { signatureCache: policy.signatureCache }),
-    });
-    if (verdict.status === "invalid") {
-      if (invalid === undefined || verdict.problem.reason !== "OtherCertificate") invalid = verdict;
-    } else {
-      if (newest === undefined || supersedes(verdict, newest)) newest = verdict;
-    }
-  }
-  return newest ?? invalid;
-}
-
-/** Of two of the same time the one that is not good. */
-function supersedes(answer: Answer, other: Answer): boolean {
-  const later = answer.evidence.thisUpdate - other.evidence.thisUpdate;
-  return later > 0 || (later === 0 && other.status === "good");
-}
-
-type Answer = Exclude<OcspVerdict, { status: "invalid" }>;
 
 function refuse(
   reason: CredentialsProblem,

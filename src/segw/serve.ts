@@ -2,7 +2,6 @@
 import { createPublicKey } from "node:crypto";
 import { parseIp } from "../bytes/ip.ts";
 import { postJson } from "../http/jsonClient.ts";
-import { fetchOcsp } from "../http/ocspClient.ts";
 import { RoleFileError, readCertificates, readConfig, readKey } from "../ipsec/roleFiles.ts";
 import {
   type CaptureChoice,
@@ -14,6 +13,8 @@ import {
 } from "../ipsec/roleShell.ts";
 import { createLogger } from "../observe/log.ts";
 import { policyOf } from "../revocation/config.ts";
+import { HttpExchanger } from "../revocation/httpExchange.ts";
+import { HttpOcspTransport, ocspLimits } from "../revocation/ocspTransport.ts";
 import { type OpenStatusService, openStatusService } from "../revocation/open.ts";
 import { hasAddress, hasDns } from "../trust/serverName.ts";
 import { openAaaClient } from "./aaa/open.ts";
@@ -44,6 +45,7 @@ export async function serveGateway(
   const credentials = readCredentials(config, at);
   const observer = await RoleObserver.open(log, clock, "segw", options.capture);
   const status = openStatus(config, at("."), credentials, environment);
+  const exchanger = new HttpExchanger();
   const sessions: { gateway?: SecurityGateway } = {};
   const aaa =
     config.aaa === undefined
@@ -59,7 +61,7 @@ export async function serveGateway(
     clock,
     random,
     timers,
-    fetchOcsp,
+    ocspTransport: new HttpOcspTransport(exchanger, ocspLimits(OCSP_TIME_LIMIT)),
     status: status?.service,
     aaa,
     onDeviceLost: (sa, refusal) =>
@@ -95,6 +97,7 @@ export async function serveGateway(
       log.info({ event: "stopping", ikeSas: service.size }, `stopping: ${service.size} IKE SAs are deleted`);
       await gateway.close();
       await status?.[Symbol.asyncDispose]();
+      exchanger[Symbol.dispose]();
       await observer.close();
       log.info({ event: "stopped" }, "stopped");
     },
@@ -141,5 +144,7 @@ function readCredentials(config: GatewayConfig, at: (path: string) => string): G
   };
 }
 
+/** Milliseconds for a query about our own certificates. */
+const OCSP_TIME_LIMIT = 5_000;
 /** TS 33.320 7.2.3-1. */
 const MAX_PATH = 4;

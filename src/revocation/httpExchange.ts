@@ -6,6 +6,7 @@
  */
 import { Agent as HttpAgent, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import { isIP, type LookupFunction } from "node:net";
 import type { Bytes } from "../bytes/bytes.ts";
 import type { FetchProblem } from "./fetching.ts";
 
@@ -14,6 +15,15 @@ export interface HttpQuestion {
   method: "GET" | "POST";
   headers: Record<string, string>;
   body?: Bytes;
+  ends?: Ends;
+}
+
+/** Between which addresses to speak, instead of those that the system would choose. */
+export interface Ends {
+  /** Our own. */
+  local?: string;
+  /** Of the address's host, so that no name is resolved. */
+  remote: string;
 }
 
 export interface HttpLimits {
@@ -29,10 +39,15 @@ export type HttpAnswer =
   | { ok: true; status: number; headers: IncomingHttpHeaders; segments: readonly Bytes[] }
   | { ok: false; problem: FetchProblem };
 
-/** Keeps connections to servers open between exchanges until it is disposed of. */
+/** Keeps connections to servers open between exchanges until it is disposed of, unless it is told not to. */
 export class HttpExchanger implements Disposable {
-  readonly #http = new HttpAgent(AGENT_OPTIONS);
-  readonly #https = new HttpsAgent(AGENT_OPTIONS);
+  readonly #http: HttpAgent;
+  readonly #https: HttpsAgent;
+
+  constructor({ keepAlive = true } = {}) {
+    this.#http = new HttpAgent({ ...AGENT_OPTIONS, keepAlive });
+    this.#https = new HttpsAgent({ ...AGENT_OPTIONS, keepAlive });
+  }
 
   /** Asks and reads the whole answer; never rejects. */
   async exchange(question: HttpQuestion, limits: HttpLimits): Promise<HttpAnswer> {
@@ -73,11 +88,16 @@ export class HttpExchanger implements Disposable {
     }
   }
 
-  #ask({ url, method, headers, body }: HttpQuestion, signal: AbortSignal): Promise<IncomingMessage> {
+  #ask({ url, method, headers, body, ends }: HttpQuestion, signal: AbortSignal): Promise<IncomingMessage> {
     const target = URL.parse(url);
     if (target === null || !PROTOCOLS.includes(target.protocol)) throw new ExchangeFailure({ reason: "BadUrl" });
     const length: Record<string, string> = body === undefined ? {} : { "content-length": String(body.length) };
-    const options = { method, signal, headers: { ...headers, ...length, "accept-encoding": "identity" } };
+    const options = {
+      method,
+      signal,
+      headers: { ...headers, ...length, "accept-encoding": "identity" },
+      ...(ends === undefined ? {} : socketOptions(ends)),
+    };
     return new Promise((resolve, reject) => {
       const outgoing =
         target.protocol === "http:"
@@ -91,6 +111,13 @@ export class HttpExchanger implements Disposable {
       outgoing.end(body);
     });
   }
+}
+
+function socketOptions({ local, remote }: Ends) {
+  const family = isIP(remote);
+  const lookup: LookupFunction = (_host, { all }, done) =>
+    all === true ? done(null, [{ address: remote, family }]) : done(null, remote, family);
+  return { lookup, ...(local === undefined ? {} : { localAddress: local }) };
 }
 
 /** A connection kept open was closed by the server before it answered. */
@@ -186,7 +213,7 @@ function failed(problem: FetchProblem): HttpAnswer {
 
 const PROTOCOLS = ["http:", "https:"];
 const REDIRECTS = [301, 302, 303, 307, 308];
-const AGENT_OPTIONS = { keepAlive: true, maxSockets: 8, maxTotalSockets: 64, timeout: 30_000 };
+const AGENT_OPTIONS = { maxSockets: 8, maxTotalSockets: 64, timeout: 30_000 };
 /** Octets of the buffers that an answer of unknown length is read into. */
 const FIRST_SEGMENT = 64 * 1024;
 const MAX_SEGMENT = 4 * 1024 * 1024;

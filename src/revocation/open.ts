@@ -16,7 +16,7 @@ import type { Fetcher } from "./fetching.ts";
 import { HttpExchanger } from "./httpExchange.ts";
 import { LdapCrlFetcher } from "./ldapFetcher.ts";
 import { OcspClient } from "./ocspClient.ts";
-import { HttpOcspTransport, type OcspTransport } from "./ocspTransport.ts";
+import { HttpOcspTransport, type OcspTransport, ocspLimits } from "./ocspTransport.ts";
 import { StatusService } from "./statusService.ts";
 import { systemTimers, type Timers } from "./timers.ts";
 
@@ -76,7 +76,7 @@ export function openStatusService(options: StatusServiceOptions): OpenStatusServ
     }),
     disk: section.cache === undefined ? NO_DISK : new FolderCrlDisk(resolve(folder, section.cache)),
     loader,
-    transport: new HttpOcspTransport(exchanger, { timeMs: ocsp.timeLimit, maxBytes: MAX_RESPONSE, maxRedirects: 0 }),
+    transport: new HttpOcspTransport(exchanger, ocspLimits(ocsp.timeLimit)),
   });
   return {
     service,
@@ -130,6 +130,3 @@ export function assembleStatusService(
 function readCertificates(file: string): Certificate[] {
   return fromPem(readFileSync(file, "utf8"), "CERTIFICATE").map(parseCertificate);
 }
-
-/** Octets of an OCSP response: the signer's certificate and perhaps its path are in it. */
-const MAX_RESPONSE = 65_536;

@@ -13,6 +13,7 @@ import { innerAddresses } from "../ipsec/eventRecord.ts";
 import { type IkeDecisions, IkeService } from "../ipsec/ikeService.ts";
 import type { OwnCredentials } from "../ipsec/ownCredentials.ts";
 import { blockSelector, connectionFrom, hashNumbers, profilePolicy } from "../ipsec/settings.ts";
+import type { OcspTransport } from "../revocation/ocspTransport.ts";
 import { OwnStatus } from "../revocation/ownStatus.ts";
 import { PeerStatus, type StatusSource } from "../revocation/peerStatus.ts";
 import type { Clock, Random, Timers } from "../sim/environment.ts";
@@ -51,8 +52,8 @@ export interface GatewayOptions {
   status: StatusSource | undefined;
   /** A device was sent away because its certificate is good no longer (see `revocation.disconnectOn`). */
   onDeviceLost(sa: IkeSaId, refusal: PeerRefusal): void;
-  /** POSTs an OCSP request; see src/http. */
-  fetchOcsp(url: string, request: Bytes): Promise<Bytes>;
+  /** Asks for our own certificates' status. */
+  ocspTransport: OcspTransport;
   /** What the plane will be capable of, known before it is made. */
   plane: Pick<DataPlane, "needsUdpEncapsulation">;
   onEvent(event: IkeEvent): void;
@@ -281,7 +282,7 @@ function verifierPolicy({ config, credentials, clock }: GatewayOptions): Verifie
   };
 }
 
-function ownStatus({ config, credentials, clock, fetchOcsp, onFault }: GatewayOptions): OwnStatus | undefined {
+function ownStatus({ config, credentials, clock, ocspTransport, onFault }: GatewayOptions): OwnStatus | undefined {
   const { send, url, refreshAfter } = config.ownStatus;
   if (send === "off") return undefined;
   return new OwnStatus({
@@ -293,7 +294,7 @@ function ownStatus({ config, credentials, clock, fetchOcsp, onFault }: GatewayOp
     refreshAfter,
     allowWeakAlgorithms: config.ike.allowWeakAlgorithms,
     clock,
-    fetch: fetchOcsp,
+    transport: ocspTransport,
     onProblem: (message) => onFault("no OCSP response for our own certificate", message),
   });
 }

@@ -1,6 +1,5 @@
 /** The gateway as a process: configuration, certificates, sockets, data plane and log around `SecurityGateway`. */
 import { postJson } from "../http/jsonClient.ts";
-import { fetchOcsp } from "../http/ocspClient.ts";
 import { readOwnCredentials } from "../ipsec/ownCredentials.ts";
 import { readCertificates, readConfig } from "../ipsec/roleFiles.ts";
 import {
@@ -12,6 +11,8 @@ import {
   RoleObserver,
 } from "../ipsec/roleShell.ts";
 import { createLogger } from "../observe/log.ts";
+import { HttpExchanger } from "../revocation/httpExchange.ts";
+import { HttpOcspTransport, ocspLimits } from "../revocation/ocspTransport.ts";
 import { openStatusIfUsed } from "../revocation/open.ts";
 import { openAaaClient } from "./aaa/open.ts";
 import { type GatewayConfig, gatewayConfig } from "./config.ts";
@@ -48,6 +49,7 @@ export async function serveGateway(
     clock,
     random,
   });
+  const exchanger = new HttpExchanger();
   const sessions: { gateway?: SecurityGateway } = {};
   const aaa =
     config.aaa === undefined
@@ -64,7 +66,7 @@ export async function serveGateway(
     clock,
     random,
     timers,
-    fetchOcsp,
+    ocspTransport: new HttpOcspTransport(exchanger, ocspLimits(OCSP_TIME_LIMIT)),
     status: status?.service,
     aaa,
     onDeviceLost: (sa, refusal) =>
@@ -100,6 +102,7 @@ export async function serveGateway(
       log.info({ event: "stopping", ikeSas: service.size }, `stopping: ${service.size} IKE SAs are deleted`);
       await gateway.close();
       await status?.[Symbol.asyncDispose]();
+      exchanger[Symbol.dispose]();
       await observer.close();
       log.info({ event: "stopped" }, "stopped");
     },
@@ -116,3 +119,6 @@ function readCredentials(
     deviceRoots: trust.roots.flatMap((path) => readCertificates(at(path))),
   };
 }
+
+/** Milliseconds for a query about our own certificates. */
+const OCSP_TIME_LIMIT = 5_000;

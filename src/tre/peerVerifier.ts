@@ -13,7 +13,7 @@ import { checkInBand, type InBandPolicy } from "./inBandStatus.ts";
 import { type PeerPathPolicy, validatePeerPath } from "./peerPath.ts";
 import { checkProfile, type ProfilePolicy } from "./peerProfile.ts";
 import { type CredentialsProblem, type Refused, refuse } from "./peerRefusal.ts";
-import type { PeerCredentials } from "./trustedEnvironment.ts";
+import type { PathStatus, PeerCredentials } from "./trustedEnvironment.ts";
 
 export interface VerifierPolicy extends PeerPathPolicy, InBandPolicy {
   /** Hash algorithms accepted in AUTH, as announced (RFC 7427 4). */
@@ -28,7 +28,9 @@ export interface VerifierPolicy extends PeerPathPolicy, InBandPolicy {
 export interface VerifiedCredentials {
   path: readonly Certificate[];
   names: readonly string[];
+  /** For people. */
   ocsp: string;
+  status: PathStatus;
 }
 
 export type CredentialsVerdict = { valid: true; verified: VerifiedCredentials } | Refused;
@@ -45,10 +47,11 @@ export function verifyCredentials(credentials: PeerCredentials, policy: Verifier
   const conformance = checkProfile(identityText(credentials.idType, credentials.idData), found.path, policy.profile);
   if (conformance !== undefined) return conformance;
   const status = checkInBand(credentials.ocspResponses, found.path, policy, policy.clock.now());
-  if (typeof status !== "string") return status;
+  if ("reason" in status) return { valid: false, refusal: status };
+  const ocsp = status.answered.length > 0 ? "in-band good" : "not checked";
   return {
     valid: true,
-    verified: { path: found.path, names: namesOf(leaf.extensions.subjectAltName), ocsp: status },
+    verified: { path: found.path, names: namesOf(leaf.extensions.subjectAltName), ocsp, status },
   };
 }
 

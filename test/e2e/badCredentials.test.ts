@@ -44,6 +44,8 @@ const lying =
     integrityReport: (binding) => tre.integrityReport(binding),
     computeAuth: (request) => tre.computeAuth(request),
     verifyPeer: (peer) => tre.verifyPeer(peer),
+    statusRequest: (path, certificate) => tre.statusRequest(path, certificate),
+    judgeStatus: (path, certificate, response) => tre.judgeStatus(path, certificate, response),
     ...changes,
   });
 

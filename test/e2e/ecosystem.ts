@@ -12,8 +12,8 @@ import { PLANE_NEEDS } from "../../src/ipsec/roleShell.ts";
 import { OcspResponder } from "../../src/pki/ocspResponder.ts";
 import { policyOf } from "../../src/revocation/config.ts";
 import { NO_DISK } from "../../src/revocation/crlDisk.ts";
-import type { Fetcher } from "../../src/revocation/fetching.ts";
-import type { OcspFetched } from "../../src/revocation/ocspTransport.ts";
+import type { Fetcher, FetchProblem } from "../../src/revocation/fetching.ts";
+import type { OcspTransport } from "../../src/revocation/ocspTransport.ts";
 import { assembleStatusService } from "../../src/revocation/open.ts";
 import type { StatusService } from "../../src/revocation/statusService.ts";
 import { type GatewayConfig, gatewayConfig } from "../../src/segw/config.ts";
@@ -106,28 +106,24 @@ export class Ecosystem {
         fetcher: NO_CRLS,
         disk: NO_DISK,
         loader: new InlineLoader(random),
-        transport: { ask: (url, request) => this.#askOcsp(url, request) },
+        transport: this.ocspTransport,
       },
     );
     return service;
   }
 
-  async #askOcsp(url: string, request: Bytes): Promise<OcspFetched> {
-    try {
-      return { ok: true, der: await this.fetchOcsp(url, request) };
-    } catch {
-      return { ok: false, problem: { reason: "TimedOut", limitMs: 5000 } };
-    }
-  }
-
-  readonly fetchOcsp = (url: string, request: Bytes): Promise<Bytes> => {
-    const { responder } = this;
-    responder.asked.push(url);
-    return new Promise((resolve, reject) => {
-      if (responder.reachable(url))
-        this.world.after(responder.delay, () => resolve(responder.alter(this.#ocsp.answer(request).der, request)));
-      else this.world.after(UNREACHABLE_AFTER, () => reject(new Error("no answer within 5000 ms")));
-    });
+  readonly ocspTransport: OcspTransport = {
+    ask: (url, request) => {
+      const { responder, world } = this;
+      responder.asked.push(url);
+      return new Promise((resolve) => {
+        if (responder.reachable(url))
+          world.after(responder.delay, () =>
+            resolve({ ok: true, der: responder.alter(this.#ocsp.answer(request).der, request) }),
+          );
+        else world.after(UNREACHABLE_AFTER, () => resolve({ ok: false, problem: OUT_OF_TIME }));
+      });
+    },
   };
 }
 
@@ -158,7 +154,7 @@ export class SimulatedGateway extends Party {
       clock: world,
       random: world.random,
       timers: world,
-      fetchOcsp: eco.fetchOcsp,
+      ocspTransport: eco.ocspTransport,
       status: eco.statusService(config, credentials),
       aaa: undefined,
       onDeviceLost: (_sa, refusal) => this.lost.push(refusal.reason),
@@ -281,6 +277,7 @@ export class SimulatedDevice extends Party {
 const PATIENT = { retransmission: { initial: "500ms", factor: 1.3, tries: 14 } };
 /** Milliseconds. */
 const UNREACHABLE_AFTER = 5_000;
+const OUT_OF_TIME: FetchProblem = { reason: "TimedOut", limitMs: UNREACHABLE_AFTER };
 
 /** Devices by the responder that their certificates name. */
 export const BY_OCSP = { methods: "ocsp", scope: "leaf", origins: ["certificate"] };

@@ -64,17 +64,18 @@ security {
 }`;
 }
 
-/** Sends one request by radclient; gives its exit status and what it printed. */
+/** Sends one request by radclient, up to `tries` times; gives its exit status and what it printed. */
 export function radclient(
   command: "acct" | "auth" | "coa" | "disconnect" | "status",
   port: number,
   secret: string,
   attributes: string,
+  tries = 3,
 ): Promise<{ status: number; output: string }> {
   return new Promise((resolve) => {
     const child = execFile(
       "radclient",
-      ["-x", "-r", "3", "-t", "3", `127.0.0.1:${port}`, command, secret],
+      ["-x", "-r", String(tries), "-t", "3", `127.0.0.1:${port}`, command, secret],
       (_error, stdout, stderr) => resolve({ status: child.exitCode ?? 1, output: stdout + stderr }),
     );
     child.stdin!.end(attributes);

@@ -174,6 +174,9 @@ test("strongSwan's certificate round and EAP-MSCHAPv2 round pass at our SeGW, wh
   const segw = await ourRelayingGateway(attachment);
   const henb = await theirPasswordDevice(attachment, PARTY.password);
   await provesBothRounds(attachment, segw, henb);
+  // Where the device is, in both rounds and in accounting (RFC 2868 3.3).
+  const places = radius.lines.filter((line) => /Tunnel-Client-Endpoint:0 = "10\.9\.0\.2"/.test(line));
+  assert.ok(places.length >= 3, `${places.length}`);
   assert.ok(radius.lines.some((line) => /Acct-Status-Type = Stop/.test(line)));
 });
 

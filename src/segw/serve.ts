@@ -51,13 +51,17 @@ export async function serveGateway(
   });
   const exchanger = new HttpExchanger();
   const sessions: { gateway?: SecurityGateway } = {};
+  const onAaaProblem = (problem: string) => log.warn({ event: "aaaProblem", problem }, problem);
   const aaa =
     config.aaa === undefined
       ? undefined
       : await openAaaClient(config.aaa, config.name, at, environment, {
           onDetach: (session) => sessions.gateway?.detach(session) ?? false,
+          onReauthorize: (session) => sessions.gateway?.reauthorize(session) ?? false,
+          sessionOf: (session) => sessions.gateway?.sessionOf(session),
+          onChange: (session, change) => sessions.gateway?.change(session, change) ?? "UnknownSession",
           onUp: (server) => log.info({ event: "aaaUp", server }, `the AAA server ${server} can be asked`),
-          onProblem: (problem) => log.warn({ event: "aaaProblem", problem }, problem),
+          onProblem: onAaaProblem,
           onMessage: config.log.messages ? ({ record, text }) => log.info(record, text) : undefined,
         });
   const gateway = new SecurityGateway({
@@ -74,6 +78,9 @@ export async function serveGateway(
         { event: "deviceLost", sa, ...refusal },
         `a device is sent away: ${refusal.message} (${refusal.reason})`,
       ),
+    onAaaProblem,
+    onGrantChanged: (sa, device, grant) =>
+      log.info({ event: "grantChanged", sa, device, ...grant }, `the AAA server changes what ${device} is granted`),
     postJson,
     plane: PLANE_NEEDS,
     onEvent: (event) => observer.event(event),

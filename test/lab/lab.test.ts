@@ -198,6 +198,7 @@ test("the ladder shows EAP, Diameter and the HSS beside IKE (TS 33.320 A.2)", { 
     assert.ok(found !== null, `${shown} in ${flow.slice(at)}`);
     at += found.index + 1;
   }
+  assert.doesNotMatch(out, /UNKNOWN_SESSION_ID/, "the servers agree on which sessions there are");
 });
 
 test("Ctrl-C in the middle of a flow ends everything as well, starts nothing more, and is no success", {

@@ -50,6 +50,10 @@ export interface RelayedEap {
 }
 
 export interface SessionEnd {
+  /** Accounting has begun, and so has to end. */
+  accounted: boolean;
+  /** The server has let the session in and not ended it by itself: it is to hear. */
+  authorized: boolean;
   cause: string;
   seconds: number;
   inputOctets: number;

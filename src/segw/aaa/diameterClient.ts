@@ -134,7 +134,9 @@ export class DiameterAaaClient implements AaaClient {
   }
 
   async ended(session: AaaSession, end: SessionEnd): Promise<void> {
-    await this.#account(session, AccountingRecordType.STOP, 1, end);
+    if (end.accounted) await this.#account(session, AccountingRecordType.STOP, 1, end);
+    // RFC 6733 8.4: of a session that was authorized, and of no other.
+    if (!end.authorized) return;
     const { host, realm, destinationRealm } = this.#options;
     const request = makeRequest(SessionTermination, Application.SWm, this.#node.newEndToEnd(), {
       "Session-Id": session.id,

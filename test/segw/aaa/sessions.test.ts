@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { EventEmitter, once } from "node:events";
 import { describe, test } from "node:test";
 import type { IkeSaId } from "../../../src/ike/sa/effects.ts";
-import type { AaaClient, AaaGrant, DeviceAuthorization } from "../../../src/segw/aaa/client.ts";
+import type { AaaClient, AaaGrant, DeviceAuthorization, RelayedEap, SessionEnd } from "../../../src/segw/aaa/client.ts";
 import { type AaaSection, aaaSection } from "../../../src/segw/aaa/config.ts";
 import { openAaaClient } from "../../../src/segw/aaa/open.ts";
 import { AaaSessions } from "../../../src/segw/aaa/sessions.ts";
@@ -402,4 +402,56 @@ test("a server that does not want to hear of a session's end holds nobody up for
   await clock.runUntilSettled(() => closed.length > 0, 2 * LIMIT);
   await closing;
   assert.deepEqual(closed, [from + LIMIT]);
+});
+
+test("a server hears of the end of what it has let in, and accounting ends where it has begun", async () => {
+  const accepted: DeviceAuthorization = { kind: "accepted", secondRound: "allowed", grant: {} };
+  const refused = (reason: string) => ({ kind: "refused", refusal: { reason, message: "" } }) as const;
+  const failed = (reason: string): RelayedEap => ({
+    answer: { kind: "failure", packet: undefined, refusal: { reason, message: "" } },
+    grant: {},
+  });
+  const succeeded: RelayedEap = {
+    answer: { kind: "success", packet: Buffer.alloc(4), msk: Buffer.alloc(64), eap: "eap success" },
+    grant: {},
+  };
+  for (const [authorization, eap, attaches, expected] of [
+    [refused("DeviceNotAuthorized"), undefined, false, [false, false]],
+    [accepted, undefined, false, [false, true]],
+    [accepted, undefined, true, [true, true]],
+    [accepted, failed("HostingPartyRefused"), false, [false, false]],
+    [accepted, failed("AaaUnreachable"), false, [false, true]],
+    [accepted, succeeded, true, [true, true]],
+    [refused("AaaUnreachable"), undefined, false, [false, false]],
+  ] as const) {
+    const clock = new World("ends");
+    const ends: SessionEnd[] = [];
+    const sessions = new AaaSessions({
+      client: {
+        authorize: async () => authorization,
+        eap: async () => eap ?? assert.fail("no EAP here"),
+        started: () => undefined,
+        ended: async (_session, end) => void ends.push(end),
+        close: async () => undefined,
+      },
+      name: "segw",
+      clock,
+      random: clock.random,
+      timers: clock,
+      usageOf: () => ({ inboundBytes: 0, outboundBytes: 0 }),
+      hasFilter: () => true,
+      onEnd: () => undefined,
+      onChanged: () => undefined,
+      onProblem: () => undefined,
+    });
+    sessions.begin(SA, DEVICE, "192.0.2.1");
+    await sessions.authorize(SA);
+    if (eap !== undefined) await sessions.relay(SA, { idType: 3, idData: Buffer.from("x"), text: "x" }, undefined);
+    if (attaches) sessions.attached(SA, []);
+    sessions.gone(SA, "closed");
+    assert.deepEqual(
+      ends.map(({ accounted, authorized }) => [accounted, authorized]),
+      [expected],
+    );
+  }
 });

@@ -163,7 +163,11 @@ export class StatusService implements Disposable {
     const rule = ruleFor(policy, peerClass, path[certificate + 1]!);
     const { namedHosts } = rule;
     const ask = async (): Promise<StatusAnswer> => {
-      if (method === "crl") return askCrls(this.#crlParts, { path, certificate, source, namedHosts });
+      if (method === "crl")
+        return askCrls(this.#crlParts, {
+          ...{ path, certificate, source, namedHosts },
+          ruleFor: (issuer) => ruleFor(policy, peerClass, issuer),
+        });
       return this.#parts.ocsp.ask({
         certificate: path[certificate]!,
         issuer: path[certificate + 1]!,

@@ -84,8 +84,26 @@ export type CredentialsVerdict =
   | { valid: true; verified: VerifiedCredentials }
   | { valid: false; refusal: CredentialsRefusal };
 
+/** What is judged of a peer besides its AUTH. */
+export type PeerCertificates = Pick<
+  PeerCredentials,
+  "idType" | "idData" | "certificates" | "ocspResponses" | "connectedTo"
+>;
+
 /** The verdict by `policy`; never throws for what a peer sends. */
 export function verifyCredentials(credentials: PeerCredentials, policy: VerifierPolicy): CredentialsVerdict {
+  return verifyCertificates(credentials, policy, (leaf) => checkSignature(credentials, leaf, policy));
+}
+
+/**
+ * The verdict on a peer whose proof of possession is left to `checkProof`, which comes after the path; for looking into
+ * certificates without their owner. Never throws for what a peer sends.
+ */
+export function verifyCertificates(
+  credentials: PeerCertificates,
+  policy: VerifierPolicy,
+  checkProof: (leaf: Certificate) => CredentialsVerdict | undefined = () => undefined,
+): CredentialsVerdict {
   let certificates: Certificate[];
   try {
     certificates = credentials.certificates.map((der) => policy.signatureCache?.read(der) ?? parseCertificate(der));
@@ -112,8 +130,8 @@ export function verifyCredentials(credentials: PeerCredentials, policy: Verifier
   });
   if (!verdict.valid)
     return refuse(verdict.refusal.reason, describePathRefusal(verdict.refusal), { ...verdict.refusal });
-  const signature = checkSignature(credentials, leaf, policy);
-  if (signature !== undefined) return signature;
+  const proof = checkProof(leaf);
+  if (proof !== undefined) return proof;
   const identity = checkIdentity(credentials, leaf, policy);
   if (identity !== undefined) return identity;
   const conformance = checkProfile(credentials, verdict.path, policy.profile);
@@ -144,7 +162,7 @@ function checkSignature(
 
 /** 7.2.5.2.1-1: the profile wins where RFC 5280 would let a certificate pass. */
 function checkProfile(
-  { idType, idData }: PeerCredentials,
+  { idType, idData }: PeerCertificates,
   [leaf, issuer]: readonly Certificate[],
   profile: ProfilePolicy | undefined,
 ): CredentialsVerdict | undefined {
@@ -165,7 +183,7 @@ function checkProfile(
 
 /** The identity claimed in IDi or IDr stands in the certificate (TS 33.320 7.2.5.2.1-2), and it is who was meant. */
 function checkIdentity(
-  { idType, idData, connectedTo }: PeerCredentials,
+  { idType, idData, connectedTo }: PeerCertificates,
   leaf: Certificate,
   policy: VerifierPolicy,
 ): CredentialsVerdict | undefined {

@@ -19,6 +19,26 @@ import type { PeerClass } from "../../trust/revocationPolicy.ts";
 import type { Certificate } from "../../x509/certificate.ts";
 import type { Material } from "./material.ts";
 
+/**
+ * Not strict: other roles' files have more keys, which are theirs to check. What this one is for has no default, so that
+ * a misspelt `revocation` is told.
+ */
+export const policyFile = z.looseObject({
+  /** Who issued the peers' certificates. */
+  trust: z
+    .looseObject({
+      /** PEM files; each may hold several roots. */
+      roots: z.array(path).min(1),
+    })
+    .optional(),
+  /** What peers' certificates must keep to. */
+  profile: profileSection,
+  /** SHA-1 and short RSA keys. */
+  allowWeakAlgorithms: z.boolean().default(false),
+  /** How each class of peers is checked for revocation. */
+  revocation: revocationSection,
+});
+
 /** One role's policy towards one kind of peer. */
 export interface RolePolicy {
   /** "SeGW". */
@@ -70,20 +90,6 @@ export function readPolicyFile(file: string): PolicyFile {
   if ("tre" in config) return ofDevice(file);
   return "pool" in config || "protected" in config ? ofGateway(file) : ofClasses(file);
 }
-
-/**
- * Not strict: other roles' files have more keys, which are theirs to check. What this one is for has no default, so that
- * a misspelt `revocation` is told.
- */
-const policyFile = z.looseObject({
-  /** Who issued the peers' certificates. */
-  trust: z.looseObject({ roots: z.array(path).min(1) }).optional(),
-  /** What peers' certificates must keep to. */
-  profile: profileSection,
-  /** SHA-1 and short RSA keys. */
-  allowWeakAlgorithms: z.boolean().default(false),
-  revocation: revocationSection,
-});
 
 function ofClasses(file: string): PolicyFile {
   const { config, at } = readConfig(policyFile, file);

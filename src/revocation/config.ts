@@ -99,7 +99,7 @@ const commonFields = {
       timeLimit: duration.default(60_000),
       /** Octets of a CRL. */
       maxBytes: z.number().int().min(1024).max(MAX_CRL).default(MAX_CRL),
-      /** They lead wherever a server likes; 0 follows none. */
+      /** 0 follows none; from an address that a certificate named they lead to `namedHosts` only. */
       maxRedirects: z.number().int().min(0).max(10).default(3),
       /** How far the CA's clock and ours may differ. */
       tolerance: duration.default(300_000),

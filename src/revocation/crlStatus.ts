@@ -107,10 +107,11 @@ async function obtainAny(
   urls: Alternatives,
 ): Promise<Fetched> {
   const signers = [...question.path.slice(question.certificate + 1), ...settings.crlSigners];
+  const reach = question.source.origin === "certificate" ? { hosts: question.namedHosts } : undefined;
   const attempts: Attempt[] = [];
   let outdated: CrlInHand | undefined;
   for (const url of urls) {
-    const { inHand, problem } = await store.obtain(url, signers);
+    const { inHand, problem } = await store.obtain(url, signers, reach);
     if (inHand !== undefined && clock.now() <= inHand.held.nextUpdate) return { inHand, attempts: [] };
     outdated ??= inHand;
     if (problem !== undefined) attempts.push(attemptAt(url, problem));

@@ -2,15 +2,16 @@
 import type { Bytes } from "../bytes/bytes.ts";
 import type { FetchProblem } from "./fetching.ts";
 import type { HttpExchanger, HttpLimits } from "./httpExchange.ts";
+import type { Reach } from "./reach.ts";
 
 /** `get` is for small requests that carry no nonce; others go by POST in any case. */
 export type OcspMethod = "get" | "post";
 
 export type OcspFetched = { ok: true; der: Bytes } | { ok: false; problem: FetchProblem };
 
-/** Brings a request to a responder; never rejects. */
+/** Brings a request to a responder, within `reach` if a certificate named it; never rejects. */
 export interface OcspTransport {
-  ask(url: string, request: Bytes, method: OcspMethod): Promise<OcspFetched>;
+  ask(url: string, request: Bytes, method: OcspMethod, reach?: Reach): Promise<OcspFetched>;
 }
 
 export class HttpOcspTransport implements OcspTransport {
@@ -22,13 +23,20 @@ export class HttpOcspTransport implements OcspTransport {
     this.#limits = limits;
   }
 
-  async ask(url: string, request: Bytes, method: OcspMethod): Promise<OcspFetched> {
+  async ask(url: string, request: Bytes, method: OcspMethod, reach?: Reach): Promise<OcspFetched> {
     const get = method === "get" ? urlOf(url, request) : undefined;
     const headers = { accept: "application/ocsp-response" };
+    const within = reach === undefined ? {} : { reach };
     const answer = await this.#exchanger.exchange(
       get === undefined
-        ? { url, method: "POST", headers: { ...headers, "content-type": "application/ocsp-request" }, body: request }
-        : { url: get, method: "GET", headers },
+        ? {
+            url,
+            method: "POST",
+            headers: { ...headers, "content-type": "application/ocsp-request" },
+            body: request,
+            ...within,
+          }
+        : { url: get, method: "GET", headers, ...within },
       this.#limits,
     );
     if (!answer.ok) return answer;

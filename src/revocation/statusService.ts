@@ -172,6 +172,7 @@ export class StatusService implements Disposable {
         certificate: path[certificate]!,
         issuer: path[certificate + 1]!,
         urls: source.groups.flat(),
+        ...(origin === "certificate" ? { reach: { hosts: namedHosts } } : {}),
         notBefore: freshSince,
         checkDelegate: (delegate) => this.#checkDelegate(delegate, path.slice(certificate + 1), peerClass),
       });

@@ -7,6 +7,7 @@ import { type CrlSigner, loadCrl } from "../../src/revocation/crlLoading.ts";
 import { REFRESH_SCHEDULE, type RefreshSchedule } from "../../src/revocation/crlRefresh.ts";
 import { CrlStore, type CrlStoreEvent } from "../../src/revocation/crlStore.ts";
 import type { Fetched, Fetcher, Validators } from "../../src/revocation/fetching.ts";
+import type { Reach } from "../../src/revocation/reach.ts";
 import type { Random } from "../../src/sim/environment.ts";
 import {
   authorityKeyIdentifier,
@@ -26,7 +27,7 @@ export class SimulatedNetwork implements Fetcher {
   readonly contents = new Map<string, Bytes | Fetched>();
   delayMs = 100;
   /** Addresses in the order in which they were asked, and with what. */
-  readonly asked: { url: string; validators: Validators }[] = [];
+  readonly asked: { url: string; validators: Validators; reach?: Reach }[] = [];
   atOnce = 0;
   mostAtOnce = 0;
 
@@ -34,8 +35,8 @@ export class SimulatedNetwork implements Fetcher {
     this.#time = time;
   }
 
-  async fetch(url: string, validators: Validators): Promise<Fetched> {
-    this.asked.push({ url, validators });
+  async fetch(url: string, validators: Validators, reach?: Reach): Promise<Fetched> {
+    this.asked.push({ url, validators, ...(reach === undefined ? {} : { reach }) });
     this.mostAtOnce = Math.max(this.mostAtOnce, ++this.atOnce);
     await this.#time.delay(this.delayMs);
     this.atOnce -= 1;

@@ -159,6 +159,7 @@ test("every problem has a sentence of its own", () => {
     { reason: "Truncated", expected: 2, received: 1 },
     { reason: "TooManyRedirects", limit: 1 },
     { reason: "RedirectRefused", to: "file:///" },
+    { reason: "AddressRefused", address: "127.0.0.1" },
     { reason: "NoSuchEntry", detail: "no such object" },
   ];
   const sentences = [
@@ -175,7 +176,7 @@ test("every problem has a sentence of its own", () => {
       ] as const
     ).map(describeRefreshProblem),
   ];
-  assert.equal(new Set(sentences).size, 18);
+  assert.equal(new Set(sentences).size, 19);
   assert.deepEqual(attemptAt("http://a/", { reason: "BadStatus", status: 404 }), {
     url: "http://a/",
     reason: "BadStatus",

@@ -86,7 +86,13 @@ function createGateway({ directory, places, dataPlane, poolBlock }: EcosystemOpt
     credentials: { chain: "segw.chain.pem", key: "segw.key.pem", roots: ["operator-root.crt.pem"] },
     trust: { roots: ["manufacturer-root.crt.pem"] },
     ownStatus: { send: "path" },
-    revocation: { device: { methods: "ocsp", scope: "leaf", origins: ["certificate"] } },
+    revocation: {
+      device: {
+        ...{ methods: "ocsp", scope: "leaf", origins: ["certificate"] },
+        // A private network, which certificates may send us to only where it is named.
+        namedHosts: [places.core.address],
+      },
+    },
     integrityInfo: { policy: "require" },
     aaa: {
       server: {

@@ -35,13 +35,31 @@ export interface VerifiedCredentials {
 
 export type CredentialsVerdict = { valid: true; verified: VerifiedCredentials } | Refused;
 
+/** What is judged of a peer besides its AUTH. */
+export type PeerCertificates = Pick<
+  PeerCredentials,
+  "idType" | "idData" | "certificates" | "ocspResponses" | "connectedTo"
+>;
+
 /** The verdict by `policy`; never throws for what a peer sends. */
 export function verifyCredentials(credentials: PeerCredentials, policy: VerifierPolicy): CredentialsVerdict {
+  return verifyCertificates(credentials, policy, (leaf) => checkSignature(credentials, leaf, policy));
+}
+
+/**
+ * The verdict on a peer whose proof of possession is left to `checkProof`, which comes after the path; for looking into
+ * certificates without their owner. Never throws for what a peer sends.
+ */
+export function verifyCertificates(
+  credentials: PeerCertificates,
+  policy: VerifierPolicy,
+  checkProof: (leaf: Certificate) => CredentialsVerdict | undefined = () => undefined,
+): CredentialsVerdict {
   const found = validatePeerPath(credentials.certificates, policy, "ike");
   if (!found.valid) return found;
   const [leaf] = found.path;
-  const signature = checkSignature(credentials, leaf, policy);
-  if (signature !== undefined) return signature;
+  const proof = checkProof(leaf);
+  if (proof !== undefined) return proof;
   const identity = checkIdentity(credentials, leaf, policy);
   if (identity !== undefined) return identity;
   const conformance = checkProfile(identityText(credentials.idType, credentials.idData), found.path, policy.profile);
@@ -73,7 +91,7 @@ function checkSignature(
 
 /** The identity claimed in IDi or IDr stands in the certificate (TS 33.320 7.2.5.2.1-2), and it is who was meant. */
 function checkIdentity(
-  { idType, idData, connectedTo }: PeerCredentials,
+  { idType, idData, connectedTo }: PeerCertificates,
   leaf: Certificate,
   policy: VerifierPolicy,
 ): CredentialsVerdict | undefined {

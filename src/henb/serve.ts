@@ -119,6 +119,11 @@ export async function serveDevice(
     const { state } = device;
     if ((state.kind !== "AwaitStatus" && state.kind !== "Attached") || child === undefined || stopping) return;
     await network?.use(state.addresses, child.remoteSelectors, child.remote.address);
+    if (device.state.kind === "AwaitStatus")
+      log.info(
+        { event: "awaitStatus", addresses: state.addresses },
+        "the tunnel carries no user data before the gateway's status is known",
+      );
     tellAttached();
   }
 

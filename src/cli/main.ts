@@ -15,6 +15,8 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<{ command:
 };
 
 const VERSION = "0.1.0";
+/** Milliseconds in which a command that is done should have let go of everything. */
+const LINGER = 5_000;
 
 async function main(argv: readonly string[], io: Io): Promise<number> {
   const [name, ...args] = argv;
@@ -91,3 +93,9 @@ process.exitCode = await main(process.argv.slice(2), {
 });
 // Standard input, listened to, would keep a process that has done its work.
 if (process.env[END_WITH_STDIN] !== undefined) process.stdin.destroy();
+// What is still open now was forgotten: that is a defect, and to be told, but no reason to stay.
+setTimeout(() => {
+  const open = process.getActiveResourcesInfo();
+  process.stderr.write(`femtogate: ended with ${open.join(", ")} still open\n`);
+  process.exit();
+}, LINGER).unref();

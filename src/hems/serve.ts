@@ -2,15 +2,15 @@
 import { constants } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { TlsOptions } from "node:tls";
-import type { Bytes } from "../bytes/bytes.ts";
 import { type BoundedTlsServer, listenBoundedTls } from "../http/boundedTlsServer.ts";
-import { fetchOcsp } from "../http/ocspClient.ts";
 import { TLS_PROFILE } from "../http/tlsProfile.ts";
 import { type OwnCredentials, readOwnCredentials } from "../ipsec/ownCredentials.ts";
 import { RoleFileError, readCertificates, readConfig } from "../ipsec/roleFiles.ts";
 import type { RoleEnvironment } from "../ipsec/roleShell.ts";
 import { profilePolicy } from "../ipsec/settings.ts";
 import { createLogger, type Logger } from "../observe/log.ts";
+import { HttpExchanger } from "../revocation/httpExchange.ts";
+import { HttpOcspTransport, type OcspTransport, ocspLimits } from "../revocation/ocspTransport.ts";
 import { openStatusIfUsed } from "../revocation/open.ts";
 import { OwnStatus } from "../revocation/ownStatus.ts";
 import { SignatureCache } from "../trust/signatureCache.ts";
@@ -46,7 +46,8 @@ export async function serveHems(
   const own = readCredentials(config, at);
   const roots = config.trust.roots.flatMap((path) => readCertificates(at(path)));
   const { allowWeakAlgorithms } = config.trust;
-  const stapling = ownStatus(config, at, own, environment, log);
+  const exchanger = new HttpExchanger();
+  const stapling = ownStatus(config, at, own, environment, exchanger, log);
   const status = openStatusIfUsed("device", {
     section: config.revocation,
     folder: at("."),
@@ -74,6 +75,7 @@ export async function serveHems(
     server.close();
     await Promise.all(listeners.map((listener) => listener.close()));
     await status?.[Symbol.asyncDispose]();
+    exchanger[Symbol.dispose]();
   };
   try {
     for (const listen of config.listen)
@@ -157,6 +159,7 @@ function ownStatus(
   at: (path: string) => string,
   { chain }: OwnCredentials,
   { clock }: RoleEnvironment,
+  exchanger: HttpExchanger,
   log: Logger,
 ): OwnStatus | undefined {
   const { staple, url, file, refreshAfter, tolerance } = section;
@@ -172,20 +175,24 @@ function ownStatus(
     restAfterFailure: REST,
     allowWeakAlgorithms: trust.allowWeakAlgorithms,
     clock,
-    fetch: file === undefined ? fetchOcsp : readResponse,
+    transport: file === undefined ? new HttpOcspTransport(exchanger, ocspLimits(OCSP_TIME_LIMIT)) : FROM_FILE,
     onProblem: (message) => fault(log, "no OCSP response for our own certificate", message),
   });
   void kept.responses();
   return kept;
 }
 
-async function readResponse(file: string): Promise<Bytes> {
-  try {
-    return readFileSync(file);
-  } catch (error) {
-    throw new RoleFileError(`${file} cannot be read (${(error as NodeJS.ErrnoException).code ?? error})`);
-  }
-}
+/** A response that somebody else fetches and puts there. */
+const FROM_FILE: OcspTransport = {
+  async ask(file) {
+    try {
+      return { ok: true, der: readFileSync(file) };
+    } catch (error) {
+      const detail = `the file cannot be read (${(error as NodeJS.ErrnoException).code ?? error})`;
+      return { ok: false, problem: { reason: "Unreachable", detail } };
+    }
+  },
+};
 
 function fault(log: Logger, what: string, error: unknown): void {
   const problem = error instanceof Error ? error.message : String(error);
@@ -196,3 +203,5 @@ function fault(log: Logger, what: string, error: unknown): void {
 const TICKET_KEY = 48;
 /** Milliseconds after a failure in which no handshake, which strangers can begin, leads to a fetch of our own status. */
 const REST = 10_000;
+/** Milliseconds for a query about our own certificate. */
+const OCSP_TIME_LIMIT = 5_000;

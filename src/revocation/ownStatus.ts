@@ -6,6 +6,8 @@
  * the background. Only one fetch per certificate is under way, however many devices wait for it.
  */
 import type { Bytes } from "../bytes/bytes.ts";
+import { describeFetchProblem } from "../revocation/fetching.ts";
+import type { OcspTransport } from "../revocation/ocspTransport.ts";
 import type { Clock, Milliseconds } from "../sim/environment.ts";
 import { checkOcspResponse, describeOcspProblem } from "../trust/ocsp.ts";
 import type { Certificate } from "../x509/certificate.ts";
@@ -27,7 +29,7 @@ export interface OwnStatusOptions {
   restAfterFailure?: Milliseconds;
   allowWeakAlgorithms: boolean;
   clock: Clock;
-  fetch(url: string, request: Bytes): Promise<Bytes>;
+  transport: OcspTransport;
   /** Hears why there is no response to send. */
   onProblem(message: string): void;
 }
@@ -84,34 +86,32 @@ export class OwnStatus {
   }
 
   async #fetch(subject: Subject): Promise<void> {
-    const { clock, tolerance, allowWeakAlgorithms, refreshAfter, onProblem } = this.#options;
+    const { transport, clock, tolerance, allowWeakAlgorithms, refreshAfter, onProblem } = this.#options;
     const { certificate, issuer, url } = subject;
-    try {
-      const response = await this.#options.fetch(url, buildOcspRequest([certIdOf(certificate, issuer)], undefined));
-      const time = clock.now();
-      const verdict = checkOcspResponse({
-        response,
-        certificate,
-        issuer,
-        time,
-        tolerance,
-        maxAge: refreshAfter,
-        trustedResponders: [],
-        allowWeakAlgorithms,
-      });
-      if (verdict.status === "invalid")
-        return this.#failed(
-          subject,
-          `${url} gave no good answer about "${certificate.subject}": ${describeOcspProblem(verdict.problem)}`,
-        );
-      // Bad news is passed on as well: the device is to hear it from us sooner than not at all.
-      if (verdict.status !== "good")
-        onProblem(`${url} says that our certificate "${certificate.subject}" is ${verdict.status}`);
-      const goodUntil = verdict.evidence.nextUpdate ?? time + refreshAfter;
-      subject.kept = { response, goodUntil, refreshAt: Math.min(time + refreshAfter, (time + goodUntil) / 2) };
-    } catch (error) {
-      this.#failed(subject, error instanceof Error ? error.message : String(error));
-    }
+    const fetched = await transport.ask(url, buildOcspRequest([certIdOf(certificate, issuer)], undefined), "post");
+    if (!fetched.ok) return this.#failed(subject, `OCSP responder ${url}: ${describeFetchProblem(fetched.problem)}`);
+    const response = fetched.der;
+    const time = clock.now();
+    const verdict = checkOcspResponse({
+      response,
+      certificate,
+      issuer,
+      time,
+      tolerance,
+      maxAge: refreshAfter,
+      trustedResponders: [],
+      allowWeakAlgorithms,
+    });
+    if (verdict.status === "invalid")
+      return this.#failed(
+        subject,
+        `${url} gave no good answer about "${certificate.subject}": ${describeOcspProblem(verdict.problem)}`,
+      );
+    // Bad news is passed on as well: the device is to hear it from us sooner than not at all.
+    if (verdict.status !== "good")
+      onProblem(`${url} says that our certificate "${certificate.subject}" is ${verdict.status}`);
+    const goodUntil = verdict.evidence.nextUpdate ?? time + refreshAfter;
+    subject.kept = { response, goodUntil, refreshAt: Math.min(time + refreshAfter, (time + goodUntil) / 2) };
   }
 
   #failed(subject: Subject, problem: string): void {

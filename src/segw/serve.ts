@@ -1,6 +1,5 @@
 /** The gateway as a process: configuration, certificates, sockets, data plane and log around `SecurityGateway`. */
 import { postJson } from "../http/jsonClient.ts";
-import { fetchOcsp } from "../http/ocspClient.ts";
 import { readOwnCredentials } from "../ipsec/ownCredentials.ts";
 import { readCertificates, readConfig } from "../ipsec/roleFiles.ts";
 import {
@@ -12,6 +11,8 @@ import {
   RoleObserver,
 } from "../ipsec/roleShell.ts";
 import { createLogger } from "../observe/log.ts";
+import { HttpExchanger } from "../revocation/httpExchange.ts";
+import { HttpOcspTransport, ocspLimits } from "../revocation/ocspTransport.ts";
 import { openStatusIfUsed } from "../revocation/open.ts";
 import { openAaaClient } from "./aaa/open.ts";
 import { type GatewayConfig, gatewayConfig } from "./config.ts";
@@ -48,14 +49,20 @@ export async function serveGateway(
     clock,
     random,
   });
+  const exchanger = new HttpExchanger();
   const sessions: { gateway?: SecurityGateway } = {};
+  const onAaaProblem = (problem: string) => log.warn({ event: "aaaProblem", problem }, problem);
   const aaa =
     config.aaa === undefined
       ? undefined
       : await openAaaClient(config.aaa, config.name, at, environment, {
           onDetach: (session) => sessions.gateway?.detach(session) ?? false,
+          onReauthorize: (session) => sessions.gateway?.reauthorize(session) ?? false,
+          sessionOf: (session) => sessions.gateway?.sessionOf(session),
+          onChange: (session, change) => sessions.gateway?.change(session, change) ?? "UnknownSession",
           onUp: (server) => log.info({ event: "aaaUp", server }, `the AAA server ${server} can be asked`),
-          onProblem: (problem) => log.warn({ event: "aaaProblem", problem }, problem),
+          onProblem: onAaaProblem,
+          onMessage: config.log.messages ? ({ record, text }) => log.info(record, text) : undefined,
         });
   const gateway = new SecurityGateway({
     config,
@@ -63,7 +70,7 @@ export async function serveGateway(
     clock,
     random,
     timers,
-    fetchOcsp,
+    ocspTransport: new HttpOcspTransport(exchanger, ocspLimits(OCSP_TIME_LIMIT)),
     status: status?.service,
     aaa,
     onDeviceLost: (sa, refusal) =>
@@ -71,6 +78,9 @@ export async function serveGateway(
         { event: "deviceLost", sa, ...refusal },
         `a device is sent away: ${refusal.message} (${refusal.reason})`,
       ),
+    onAaaProblem,
+    onGrantChanged: (sa, device, grant) =>
+      log.info({ event: "grantChanged", sa, device, ...grant }, `the AAA server changes what ${device} is granted`),
     postJson,
     plane: PLANE_NEEDS,
     onEvent: (event) => observer.event(event),
@@ -99,6 +109,7 @@ export async function serveGateway(
       log.info({ event: "stopping", ikeSas: service.size }, `stopping: ${service.size} IKE SAs are deleted`);
       await gateway.close();
       await status?.[Symbol.asyncDispose]();
+      exchanger[Symbol.dispose]();
       await observer.close();
       log.info({ event: "stopped" }, "stopped");
     },
@@ -115,3 +126,6 @@ function readCredentials(
     deviceRoots: trust.roots.flatMap((path) => readCertificates(at(path))),
   };
 }
+
+/** Milliseconds for a query about our own certificates. */
+const OCSP_TIME_LIMIT = 5_000;

@@ -1,14 +1,19 @@
-/** OCSP responses that a peer brings itself, in IKE (RFC 4806) or stapled in TLS (RFC 6066 8). */
+/** The status of a peer's path by the OCSP responses that it brings itself, in IKE (RFC 4806) or stapled in TLS (RFC 6066 8). */
 import type { Bytes } from "../bytes/bytes.ts";
 import type { Milliseconds } from "../sim/environment.ts";
 import { checkOcspResponse, describeOcspProblem, type OcspVerdict } from "../trust/ocsp.ts";
 import type { SignatureCache } from "../trust/signatureCache.ts";
 import type { Certificate } from "../x509/certificate.ts";
-import { type Refused, refuse } from "./peerRefusal.ts";
+import type { PathStatus, PeerRefusal } from "./trustedEnvironment.ts";
+
+/** Certificates of a path: none, the end entity, or all below the root. */
+export type StatusScope = "off" | "leaf" | "path";
 
 export interface InBandPolicy {
-  /** In-band OCSP: not looked at, required for the end entity, or required for the path below the root. */
-  inBandOcsp: "off" | "leaf" | "path";
+  /** Which certificates the peer's own responses are to cover. */
+  inBandOcsp: StatusScope;
+  /** Whose status is asked for elsewhere, where the peer sent no valid response; `off`: that refuses the peer. */
+  askedOcsp?: StatusScope;
   /** Responders trusted by configuration (RFC 4806 3.1). */
   trustedResponders: readonly Certificate[];
   ocspTolerance: Milliseconds;
@@ -17,42 +22,95 @@ export interface InBandPolicy {
   signatureCache?: SignatureCache;
 }
 
-/** TS 33.320 7.2.3-4, 8.3.2.1-2: checking is on and no valid response came means abort, whatever the certificate points to. */
+export interface InBandRefusal extends PeerRefusal {
+  reason: "NoValidOcspResponse" | "CertificateRevoked" | "CertificateUnknown";
+}
+
+/**
+ * Which certificates the responses call good, and which must still be asked about. 7.2.3-4: checking is on and no valid
+ * response came means abort, whatever the certificate points to, unless policy has another way to get one.
+ */
 export function checkInBand(
   responses: readonly Bytes[],
   path: readonly Certificate[],
   policy: InBandPolicy,
   time: Milliseconds,
-): string | Refused {
-  if (policy.inBandOcsp === "off") return "not checked";
-  const depth = policy.inBandOcsp === "leaf" ? 1 : path.length - 1;
-  for (let i = 0; i < depth; i++) {
-    const certificate = path[i]!;
-    const name = certificate.subject.toString();
-    const verdict = statusOf(certificate, path[i + 1]!, responses, policy, time);
-    if (verdict === undefined)
-      return refuse("NoValidOcspResponse", `no OCSP response for "${name}" came in-band (TS 33.320 7.2.3, 8.3.2.1)`, {
-        certificate: name,
-      });
-    if (verdict.status === "invalid")
-      return refuse(
-        "NoValidOcspResponse",
-        `no valid OCSP response for "${name}" came in-band: ${describeOcspProblem(verdict.problem)} (TS 33.320 7.2.3, 8.3.2.1)`,
-        { certificate: name, problem: verdict.problem },
-      );
-    if (verdict.status === "revoked")
-      return refuse(
-        "CertificateRevoked",
-        `"${name}" was revoked at ${new Date(verdict.at).toISOString()}, says "${verdict.evidence.responder}" in-band`,
-        { certificate: name, ...verdict },
-      );
-    if (verdict.status === "unknown")
-      return refuse("CertificateUnknown", `"${verdict.evidence.responder}" does not know "${name}"`, {
-        certificate: name,
-        ...verdict,
-      });
+): PathStatus | InBandRefusal {
+  const { inBandOcsp, askedOcsp = "off" } = policy;
+  const inBand = depthOf(inBandOcsp, path);
+  const answered: number[] = [];
+  const unanswered: number[] = [];
+  let goodUntil = Number.POSITIVE_INFINITY;
+  for (let at = 0; at < Math.max(inBand, depthOf(askedOcsp, path)); at++) {
+    const certificate = path[at]!;
+    const verdict = at < inBand ? statusOf(certificate, path[at + 1]!, responses, policy, time) : undefined;
+    if (verdict?.status === "good") {
+      answered.push(at);
+      goodUntil = Math.min(goodUntil, runsOut(verdict, policy.ocspMaxAge));
+    } else if (verdict?.status === "revoked" || verdict?.status === "unknown") {
+      return refusalBy(certificate, verdict, " in-band");
+    } else if (askedOcsp !== "off") {
+      unanswered.push(at);
+    } else {
+      return noneCame(certificate, verdict);
+    }
   }
-  return "in-band good";
+  return { answered, unanswered, ...(answered.length === 0 ? {} : { goodUntil }) };
+}
+
+/** When a good answer is worth nothing any more. */
+export function runsOut({ evidence }: Answer, maxAge: Milliseconds): Milliseconds {
+  return evidence.nextUpdate ?? evidence.thisUpdate + maxAge;
+}
+
+/** What a responder's answer that is not good says of the certificate; `how` stands behind the responder's name. */
+export function refusalBy(
+  { subject }: Certificate,
+  answer: Extract<Answer, { status: "revoked" | "unknown" }>,
+  how: " in-band" | "",
+): InBandRefusal {
+  const certificate = subject.toString();
+  const { responder } = answer.evidence;
+  if (answer.status === "unknown")
+    return {
+      reason: "CertificateUnknown",
+      message: `"${responder}" does not know "${certificate}"`,
+      evidence: { certificate, status: answer.status, evidence: answer.evidence },
+    };
+  return {
+    reason: "CertificateRevoked",
+    message: `"${certificate}" was revoked at ${new Date(answer.at).toISOString()}, says "${responder}"${how}`,
+    evidence: {
+      certificate,
+      status: answer.status,
+      at: answer.at,
+      reasonCode: answer.reasonCode,
+      evidence: answer.evidence,
+    },
+  };
+}
+
+function noneCame(
+  { subject }: Certificate,
+  verdict: Extract<OcspVerdict, { status: "invalid" }> | undefined,
+): InBandRefusal {
+  const certificate = subject.toString();
+  if (verdict === undefined)
+    return {
+      reason: "NoValidOcspResponse",
+      message: `no OCSP response for "${certificate}" came in-band (TS 33.320 7.2.3, 8.3.2.1)`,
+      evidence: { certificate },
+    };
+  const { problem } = verdict;
+  return {
+    reason: "NoValidOcspResponse",
+    message: `no valid OCSP response for "${certificate}" came in-band: ${describeOcspProblem(problem)} (TS 33.320 7.2.3, 8.3.2.1)`,
+    evidence: { certificate, problem },
+  };
+}
+
+function depthOf(scope: StatusScope, path: readonly Certificate[]): number {
+  return scope === "off" ? 0 : scope === "leaf" ? 1 : path.length - 1;
 }
 
 /**
@@ -67,7 +125,7 @@ function statusOf(
   time: Milliseconds,
 ): OcspVerdict | undefined {
   let newest: Answer | undefined;
-  let invalid: OcspVerdict | undefined;
+  let invalid: Extract<OcspVerdict, { status: "invalid" }> | undefined;
   for (const response of responses) {
     const verdict = checkOcspResponse({
       response,

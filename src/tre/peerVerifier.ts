@@ -13,7 +13,7 @@ import { checkInBand, type InBandPolicy } from "./inBandStatus.ts";
 import { type PeerPathPolicy, validatePeerPath } from "./peerPath.ts";
 import { checkProfile, type ProfilePolicy } from "./peerProfile.ts";
 import { type CredentialsProblem, type Refused, refuse } from "./peerRefusal.ts";
-import type { PeerCredentials } from "./trustedEnvironment.ts";
+import type { PathStatus, PeerCredentials } from "./trustedEnvironment.ts";
 
 export interface VerifierPolicy extends PeerPathPolicy, InBandPolicy {
   /** Hash algorithms accepted in AUTH, as announced (RFC 7427 4). */
@@ -28,27 +28,48 @@ export interface VerifierPolicy extends PeerPathPolicy, InBandPolicy {
 export interface VerifiedCredentials {
   path: readonly Certificate[];
   names: readonly string[];
+  /** For people. */
   ocsp: string;
+  status: PathStatus;
 }
 
 export type CredentialsVerdict = { valid: true; verified: VerifiedCredentials } | Refused;
 
+/** What is judged of a peer besides its AUTH. */
+export type PeerCertificates = Pick<
+  PeerCredentials,
+  "idType" | "idData" | "certificates" | "ocspResponses" | "connectedTo"
+>;
+
 /** The verdict by `policy`; never throws for what a peer sends. */
 export function verifyCredentials(credentials: PeerCredentials, policy: VerifierPolicy): CredentialsVerdict {
+  return verifyCertificates(credentials, policy, (leaf) => checkSignature(credentials, leaf, policy));
+}
+
+/**
+ * The verdict on a peer whose proof of possession is left to `checkProof`, which comes after the path; for looking into
+ * certificates without their owner. Never throws for what a peer sends.
+ */
+export function verifyCertificates(
+  credentials: PeerCertificates,
+  policy: VerifierPolicy,
+  checkProof: (leaf: Certificate) => CredentialsVerdict | undefined = () => undefined,
+): CredentialsVerdict {
   const found = validatePeerPath(credentials.certificates, policy, "ike");
   if (!found.valid) return found;
   const [leaf] = found.path;
-  const signature = checkSignature(credentials, leaf, policy);
-  if (signature !== undefined) return signature;
+  const proof = checkProof(leaf);
+  if (proof !== undefined) return proof;
   const identity = checkIdentity(credentials, leaf, policy);
   if (identity !== undefined) return identity;
   const conformance = checkProfile(identityText(credentials.idType, credentials.idData), found.path, policy.profile);
   if (conformance !== undefined) return conformance;
   const status = checkInBand(credentials.ocspResponses, found.path, policy, policy.clock.now());
-  if (typeof status !== "string") return status;
+  if ("reason" in status) return { valid: false, refusal: status };
+  const ocsp = status.answered.length > 0 ? "in-band good" : "not checked";
   return {
     valid: true,
-    verified: { path: found.path, names: namesOf(leaf.extensions.subjectAltName), ocsp: status },
+    verified: { path: found.path, names: namesOf(leaf.extensions.subjectAltName), ocsp, status },
   };
 }
 
@@ -70,7 +91,7 @@ function checkSignature(
 
 /** The identity claimed in IDi or IDr stands in the certificate (TS 33.320 7.2.5.2.1-2), and it is who was meant. */
 function checkIdentity(
-  { idType, idData, connectedTo }: PeerCredentials,
+  { idType, idData, connectedTo }: PeerCertificates,
   leaf: Certificate,
   policy: VerifierPolicy,
 ): CredentialsVerdict | undefined {

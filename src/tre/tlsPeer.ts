@@ -89,8 +89,9 @@ export function verifyTlsServer(
   const inBandOcsp = stapling === "ignored" ? "off" : "leaf";
   const responses = stapled === undefined ? [] : [stapled];
   const status = checkInBand(responses, found.path, { ...policy, inBandOcsp }, policy.clock.now());
-  const unsure = typeof status !== "string" && status.refusal.reason === "NoValidOcspResponse";
-  if (typeof status !== "string" && !(unsure && stapling === "used")) return status;
-  const ocsp = typeof status === "string" ? status : "not checked";
+  const refused = "reason" in status;
+  if (refused && (status.reason !== "NoValidOcspResponse" || stapling !== "used"))
+    return { valid: false, refusal: status };
+  const ocsp = !refused && status.answered.length > 0 ? "in-band good" : "not checked";
   return { valid: true, names: namesOf(leaf.extensions.subjectAltName), path: found.path, ocsp };
 }

@@ -5,6 +5,7 @@
  *     pki/                      CAs, OCSP signers, what was issued and revoked
  *     segw/segw.yaml            with chain and key beside it
  *     aaa/aaa.yaml, aaa.sqlite  subscribers, and which devices may connect
+ *     hems/hems.yaml            with chain and key beside it, where there are tunnels to it
  *     henb-N/henb.yaml, tre/, files/, usim/
  */
 import { generateKeyPairSync } from "node:crypto";
@@ -23,6 +24,8 @@ export interface Ecosystem {
   gatewayConfig: string;
   aaaConfig: string;
   hssConfig: string;
+  /** Undefined where the tunnels carry nothing, and no device could reach it. */
+  hemsConfig: string | undefined;
   devices: readonly LabDevice[];
 }
 
@@ -52,10 +55,11 @@ export interface EcosystemOptions {
 }
 
 export const GATEWAY_NAME = "segw.operator.example";
+export const HEMS_NAME = "hems.operator.example";
 
 /** Makes everything in the folder, which is empty. */
 export async function createEcosystem(options: EcosystemOptions): Promise<Ecosystem> {
-  const { directory, places, plan, keys, clock, random } = options;
+  const { directory, places, plan, keys, dataPlane, clock, random } = options;
   const ocspUrl = `http://${places.core.address}:${places.core.port}/ocsp`;
   const pkiDirectory = join(directory, "pki");
   const names = { operator: "Example Operator", manufacturer: "Example Manufacturer" };
@@ -64,7 +68,8 @@ export async function createEcosystem(options: EcosystemOptions): Promise<Ecosys
     const gatewayConfig = createGateway(options, pki);
     const devices = plan.map((planned, at) => createDevice(options, pki, at + 1, planned));
     const servers = await createAaa(directory, places, GATEWAY_NAME, devices);
-    return { pki: pkiDirectory, gatewayConfig, ...servers, devices };
+    const hemsConfig = dataPlane === "tun" ? createHems(options, pki) : undefined;
+    return { pki: pkiDirectory, gatewayConfig, hemsConfig, ...servers, devices };
   } finally {
     pki.close();
   }
@@ -86,13 +91,7 @@ function createGateway({ directory, places, dataPlane, poolBlock }: EcosystemOpt
     credentials: { chain: "segw.chain.pem", key: "segw.key.pem", roots: ["operator-root.crt.pem"] },
     trust: { roots: ["manufacturer-root.crt.pem"] },
     ownStatus: { send: "path" },
-    revocation: {
-      device: {
-        ...{ methods: "ocsp", scope: "leaf", origins: ["certificate"] },
-        // A private network, which certificates may send us to only where it is named.
-        namedHosts: [places.core.address],
-      },
-    },
+    revocation: byTheirResponder(places),
     integrityInfo: { policy: "require" },
     aaa: {
       server: {
@@ -109,6 +108,28 @@ function createGateway({ directory, places, dataPlane, poolBlock }: EcosystemOpt
   });
 }
 
+function createHems({ directory, places }: EcosystemOptions, pki: Pki): string {
+  const folder = join(directory, "hems");
+  mkdirSync(folder, { mode: 0o700 });
+  pki.writeFiles(pki.issue({ profile: "hems", dns: [HEMS_NAME] }), join(folder, "hems"));
+  copyFileSync(pki.caFile("manufacturer-root"), join(folder, "manufacturer-root.crt.pem"));
+  return writeConfig(join(folder, "hems.yaml"), {
+    name: HEMS_NAME,
+    listen: [places.hems],
+    credentials: { chain: "hems.chain.pem", key: "hems.key.pem" },
+    trust: { roots: ["manufacturer-root.crt.pem"] },
+    profile: { refuse: "errors" },
+    revocation: byTheirResponder(places),
+  });
+}
+
+/** Devices are checked by the responder that their certificates name. */
+function byTheirResponder({ core }: Places): object {
+  // A private network, which certificates may send us to only where it is named.
+  const namedHosts = [core.address];
+  return { device: { methods: "ocsp", scope: "leaf", origins: ["certificate"], namedHosts } };
+}
+
 function createDevice(options: EcosystemOptions, pki: Pki, index: number, planned: PlannedDevice): LabDevice {
   const { directory, places, dataPlane } = options;
   const fqdn = `ap-${String(index).padStart(4, "0")}.henb.example`;
@@ -117,6 +138,7 @@ function createDevice(options: EcosystemOptions, pki: Pki, index: number, planne
   const issued = pki.issue({ profile: "henb", dns: [fqdn] });
   if (planned.fault === "revoked") pki.revoke(issued.certificate.serial, "keyCompromise");
   pki.writeFiles(issued, join(folder, "tre", "identity"));
+  pki.writeFiles(pki.issue({ profile: "henb-tls", dns: [fqdn] }), join(folder, "tre", "tls"));
   copyFileSync(pki.caFile("operator-root"), join(folder, "tre", "roots", "operator-root.pem"));
   writeFirmware(folder, index);
   const config = writeConfig(join(folder, "henb.yaml"), {
@@ -126,6 +148,7 @@ function createDevice(options: EcosystemOptions, pki: Pki, index: number, planne
     ocsp: { inBand: "path" },
     sendIntegrityInfo: true,
     ...(planned.flow === "A.2" ? { hostingParty: { usim: "usim", methods: [planned.method ?? "EAP-AKA"] } } : {}),
+    ...(dataPlane === "tun" ? { management: management(places) } : {}),
     reconnect: { initial: 0 },
     requestAddresses: ["ipv4"],
     reach: [places.protectedBlock],
@@ -139,6 +162,10 @@ function createDevice(options: EcosystemOptions, pki: Pki, index: number, planne
       ? { expected: "established" as const }
       : { expected: "refused" as const, expectedReason: REASONS[fault] };
   return { ...planned, index, fqdn, folder, config, imsi, ...expected };
+}
+
+function management({ hems }: Places): object {
+  return { url: `https://${HEMS_NAME}:${hems.port}/acs`, addresses: [hems.address], profile: { refuse: "errors" } };
 }
 
 /** A file to be measured and the manufacturer's signed manifest of it (TS 33.320 A.1-1). */

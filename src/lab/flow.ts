@@ -17,6 +17,8 @@ export interface FlowResult {
   eap?: string;
   /** Inner addresses, separated by spaces. */
   address: string;
+  /** What the device learnt of its H(e)MS, or why there was no session; absent where the machine allows no tunnel to it. */
+  management?: { result: "managed" | "failed"; ocsp: string; reason: string };
   /** Pings through the tunnel; absent where the machine allows none. */
   ping?: { target: string; sent: number; received: number };
 }
@@ -29,9 +31,10 @@ export interface Summary {
   ok: boolean;
 }
 
-/** A flow is right if it ended as expected, for the right reason, and where it was pinged every ping came back. */
+/** A flow is right if it ended as expected, for the right reason, the H(e)MS was content, and every ping came back. */
 export function isAsExpected(flow: FlowResult): boolean {
   if (flow.result !== flow.expected || (flow.expectedReason ?? flow.reason) !== flow.reason) return false;
+  if (flow.management !== undefined && flow.management.result !== "managed") return false;
   return flow.ping === undefined || flow.ping.received === flow.ping.sent;
 }
 

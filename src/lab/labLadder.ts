@@ -133,6 +133,24 @@ export class LabLadder {
           text: "integrity check failed; nothing is sent",
           details: record.problems as string[],
         };
+      case "managed":
+        return {
+          kind: "note",
+          at,
+          who: name,
+          verdict: "good",
+          text: `the H(e)MS is authentic; its certificate: ${record.ocsp}`,
+          details: [String(record.tls)],
+        };
+      case "managementFailed":
+        return {
+          kind: "note",
+          at,
+          who: name,
+          verdict: "bad",
+          text: `no session with the H(e)MS, ${record.reason}`,
+          details: [String(record.text)],
+        };
       case "attached":
         return {
           kind: "note",

@@ -29,6 +29,8 @@ export interface Places {
   readonly aaa: { address: string; port: number };
   /** The HSS, which is another process; Diameter over TCP. */
   readonly hss: { address: string; port: number };
+  /** The H(e)MS, behind the gateway as well. */
+  readonly hems: { address: string; port: number };
   /** What lies behind the gateway. */
   readonly protectedBlock: string;
   /** Answers pings there; undefined where there is nothing to ping. */
@@ -61,6 +63,7 @@ export function namespacePlaces(devices: number, poolBlock: string): Places {
     core: { address: "10.40.0.2", port: 80 },
     aaa: { address: "10.40.0.2", port: 3868 },
     hss: { address: "10.40.0.2", port: 3869 },
+    hems: { address: "10.40.0.2", port: 7548 },
     protectedBlock: "10.40.0.0/24",
     innerTarget: "10.40.0.2",
     device: (index) => ({ address: deviceAddress(index), ports: IKE_PORTS }),
@@ -91,6 +94,8 @@ export async function loopbackPlaces(freePorts: (count: number) => Promise<numbe
     core: { address, port: http! },
     aaa: { address, port: swm! },
     hss: { address, port: swx! },
+    // Not used: there is no tunnel to it.
+    hems: { address, port: 0 },
     protectedBlock: "10.40.0.0/24",
     innerTarget: undefined,
     device: () => ({ address, ports: { ike: 0, natT: 0 } }),

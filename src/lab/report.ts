@@ -69,7 +69,7 @@ export function textReport(write: (text: string) => void, style: LadderStyle): R
 }
 
 function summaryTable({ flows, leftOut, ok }: Summary): string {
-  const head = ["flow", "device", "expected", "result", "status", "address", "ping"];
+  const head = ["flow", "device", "expected", "result", "status", "address", "ping", "H(e)MS"];
   const rows = flows.map((flow) => [
     flow.flow,
     flow.device,
@@ -78,6 +78,7 @@ function summaryTable({ flows, leftOut, ok }: Summary): string {
     [flow.ocsp, flow.eap ?? ""].filter((text) => text !== "").join(", "),
     flow.address || "-",
     pingText(flow),
+    managementText(flow),
   ]);
   const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]!.length)));
   const lines = [head, ...rows].map((row) =>
@@ -88,6 +89,10 @@ function summaryTable({ flows, leftOut, ok }: Summary): string {
   );
   const left = leftOut.map((text) => `Left out: ${text}`);
   return [...lines, "", ...left, ok ? "Every flow ended as expected." : "Not every flow ended as expected."].join("\n");
+}
+
+function managementText({ management }: FlowResult): string {
+  return management === undefined ? "-" : management.ocsp || `failed (${management.reason})`;
 }
 
 function pingText({ ping }: FlowResult): string {

@@ -9,7 +9,7 @@ import { join, resolve } from "node:path";
 import { whyNoTun } from "../esp/planes/tunDevice.ts";
 import type { KeyKind } from "../pki/authority.ts";
 import type { Clock, Random } from "../sim/environment.ts";
-import { createEcosystem, type Ecosystem, GATEWAY_NAME, type LabDevice } from "./ecosystem.ts";
+import { createEcosystem, type Ecosystem, GATEWAY_NAME, HEMS_NAME, type LabDevice } from "./ecosystem.ts";
 import { type FlowResult, type Summary, summarize } from "./flow.ts";
 import { LabLadder } from "./labLadder.ts";
 import { loopbackPlaces, namespacePlaces, namespacesWork, type Places } from "./places.ts";
@@ -45,6 +45,8 @@ export class Lab {
   #places: Places | undefined;
   #directory: string | undefined;
   #running: Promise<Summary> | undefined;
+  /** There is an H(e)MS that devices can reach. */
+  #managed = false;
   #stopping = false;
 
   constructor(options: LabOptions) {
@@ -60,8 +62,8 @@ export class Lab {
   /** Ends every role, devices first, and removes what was made; also while `run` is still at it. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    const [pki, hss, aaa, gateway, ...devices] = this.#roles;
-    await Promise.all(devices.map((role) => role.stop()));
+    const [pki, hss, aaa, gateway, ...others] = this.#roles;
+    await Promise.all(others.map((role) => role.stop()));
     await gateway?.stop();
     await aaa?.stop();
     await hss?.stop();
@@ -91,11 +93,12 @@ export class Lab {
     });
     this.#ladder = new LabLadder(places, ecosystem.devices, report);
     report.notice(
-      `${directory}: PKI (${keys}), HSS, AAA server, SeGW, ${plan.length} H(e)NB${plan.length === 1 ? "" : "s"}; each a process ${places.kind === "namespaces" ? "on a host of its own" : "on loopback"}`,
+      `${directory}: PKI (${keys}), HSS, AAA server, SeGW, ${dataPlane === "tun" ? "H(e)MS, " : ""}${plan.length} H(e)NB${plan.length === 1 ? "" : "s"}; each a process ${places.kind === "namespaces" ? "on a host of its own" : "on loopback"}`,
     );
     await this.#startPki(ecosystem, places);
     await this.#startAaa(ecosystem, places);
     await this.#startGateway(ecosystem, places);
+    await this.#startHems(ecosystem, places);
     const flows = await this.#runFlows(ecosystem.devices, places);
     return summarize(flows, this.#leftOut);
   }
@@ -169,6 +172,13 @@ export class Lab {
     ]);
   }
 
+  async #startHems({ hemsConfig }: Ecosystem, { prefix }: Places): Promise<void> {
+    if (hemsConfig === undefined) return;
+    const role = this.#start(HEMS_NAME, ["hems", hemsConfig], prefix("core"));
+    await role.waitFor("H(e)MS", ({ event }) => event === "listening", START_LIMIT);
+    this.#managed = true;
+  }
+
   /** Devices attach one after the other, so that the ladder can be read; many of them in groups. */
   async #runFlows(devices: readonly LabDevice[], places: Places): Promise<FlowResult[]> {
     const flows: FlowResult[] = [];
@@ -192,6 +202,8 @@ export class Lab {
       address: "",
     };
     const role = this.#start(device.fqdn, ["henb", device.config], places.prefix(device.index));
+    // Waited for from now on, since it may follow at the heels of the attachment.
+    const session = this.#managed ? sessionOf(role) : undefined;
     let end: RoleRecord;
     try {
       end = await role.waitFor(
@@ -211,6 +223,8 @@ export class Lab {
         ...(typeof end.eap === "string" ? { eap: end.eap } : {}),
         address: (end.addresses as string[]).join(" "),
       });
+      const management = await session;
+      if (management !== undefined) flow.management = management;
       return this.#ping(flow, device, places);
     }
     return this.#refusal(flow, end);
@@ -256,6 +270,17 @@ export class Lab {
     if (name === GATEWAY_NAME && record.event === "failed" && typeof record.peer === "string")
       this.#refusals.set(record.peer, record);
     this.#ladder?.record(name, record);
+  }
+}
+
+/** How the device's session with the H(e)MS ended. */
+async function sessionOf(role: RoleProcess): Promise<FlowResult["management"]> {
+  const isIt = ({ event }: RoleRecord) => event === "managed" || event === "managementFailed";
+  try {
+    const { event, ocsp = "", reason = "" } = await role.waitFor("session with the H(e)MS", isIt, FLOW_LIMIT);
+    return { result: event === "managed" ? "managed" : "failed", ocsp: String(ocsp), reason: String(reason) };
+  } catch {
+    return { result: "failed", ocsp: "", reason: "NoOutcome" };
   }
 }
 

@@ -43,6 +43,9 @@ const REFUSED = {
 };
 const fqdn = (index: number) => `ap-000${index}.henb.example`;
 
+/** The H(e)MS stapled a good response, and had nothing to say. */
+const MANAGED = { result: "managed", ocsp: "in-band good", reason: "" };
+
 /** Both call flows, and each way to be refused; without pings. */
 const WHOLE = [
   { ...ESTABLISHED, device: fqdn(1), address: "10.64.0.1" },
@@ -74,7 +77,9 @@ test("--once --json: one object a line, the summary last, status 0, and nothing 
   assert.deepEqual(records.at(-1), {
     event: "summary",
     flows: WHOLE.map((flow) =>
-      flow.result === "refused" ? flow : { ...flow, ping: { target: TARGET, sent: 3, received: 3 } },
+      flow.result === "refused"
+        ? flow
+        : { ...flow, management: MANAGED, ping: { target: TARGET, sent: 3, received: 3 } },
     ),
     leftOut: [],
     ok: true,
@@ -98,7 +103,7 @@ test("for people: the ladder of both devices, verdicts, and a table; captured, t
     { env: { LANG: "C.UTF-8", LC_ALL: "C.UTF-8" } },
   );
   assert.equal(status, 0, out);
-  assert.match(out, /PKI \(rsa-2048\), HSS, AAA server, SeGW, 3 H\(e\)NBs/);
+  assert.match(out, /PKI \(rsa-2048\), HSS, AAA server, SeGW, H\(e\)MS, 3 H\(e\)NBs/);
   for (const shown of [
     /ap-0001\.henb\.example +─ IKEv2 IKE_AUTH request 1 ─+▶ segw\.operator\.example/,
     /ap-0003\.henb\.example +◀─ IKEv2 IKE_AUTH response 1 ─+ segw\.operator\.example\n.*N\(AUTHENTICATION_FAILED\)/,
@@ -106,8 +111,8 @@ test("for people: the ladder of both devices, verdicts, and a table; captured, t
     /✔ segw\.operator\.example is authentic; its certificate: in-band good/,
     /✘ ap-0003\.henb\.example refused, CertificateRevoked/,
     /✔ ping 10\.40\.0\.2 through the tunnel: 3 of 3 came back/,
-    /\nflow +device +expected +result +status +address +ping\nA\.1 +ap-0001\.henb\.example +established +established +in-band good +10\.64\.0\.1 +3\/3 from 10\.40\.0\.2\n/,
-    /\nA\.1 +ap-0003\.henb\.example +refused +refused \(CertificateRevoked\) +device revoked +- +-\n/,
+    /\nflow +device +expected +result +status +address +ping +H\(e\)MS\nA\.1 +ap-0001\.henb\.example +established +established +in-band good +10\.64\.0\.1 +3\/3 from 10\.40\.0\.2 +in-band good\n/,
+    /\nA\.1 +ap-0003\.henb\.example +refused +refused \(CertificateRevoked\) +device revoked +- +- +-\n/,
     /\nEvery flow ended as expected\.\n$/,
   ])
     assert.match(out, shown);

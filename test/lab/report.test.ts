@@ -15,7 +15,7 @@ const GOOD: FlowResult = {
   ping: { target: "10.40.0.2", sent: 3, received: 3 },
 };
 
-test("all is well only if there was a flow, each ended as expected, and each ping came back", () => {
+test("all is well only if there was a flow, each ended as expected, the H(e)MS was content, and each ping came back", () => {
   const { ping: _, ...unpinged } = GOOD;
   const refused: FlowResult = { ...unpinged, expected: "refused", result: "refused", reason: "Expired" };
   for (const [flows, ok] of [
@@ -28,6 +28,8 @@ test("all is well only if there was a flow, each ended as expected, and each pin
     [[{ ...refused, result: "failed" }], false],
     [[{ ...refused, expectedReason: "Expired" }], true],
     [[{ ...refused, expectedReason: "CertificateRevoked" }], false],
+    [[{ ...GOOD, management: { result: "managed", ocsp: "in-band good", reason: "" } }], true],
+    [[{ ...GOOD, management: { result: "failed", ocsp: "", reason: "HemsUnreachable" } }], false],
     [[{ ...GOOD, ping: { target: "10.40.0.2", sent: 3, received: 2 } }], false],
   ] as [FlowResult[], boolean][])
     assert.equal(summarize(flows, []).ok, ok, JSON.stringify(flows));
@@ -69,17 +71,21 @@ test("for people what several processes tell comes out in the order of its time,
 test("the table says which flow did not end as expected and why, what was left out, and the verdict", () => {
   const { text, report } = people();
   const { ping: _, ...unpinged } = GOOD;
+  const managed = { ...GOOD, management: { result: "managed", ocsp: "in-band good", reason: "" } as const };
   report.summary(
     summarize(
-      [GOOD, { ...unpinged, device: "ap-2.example", result: "failed", reason: "NoOutcome", address: "", ocsp: "" }],
+      [managed, { ...unpinged, device: "ap-2.example", result: "failed", reason: "NoOutcome", address: "", ocsp: "" }],
       ["data"],
     ),
   );
   assert.match(
     text(),
-    /\nA\.1 {3}ap-1\.example {2}established {2}established +in-band good +10\.64\.0\.1 +3\/3 from 10\.40\.0\.2\n/,
+    /\nA\.1 {3}ap-1\.example {2}established {2}established +in-band good +10\.64\.0\.1 +3\/3 from 10\.40\.0\.2 +in-band good\n/,
   );
-  assert.match(text(), /\nA\.1 {3}ap-2\.example {2}established {2}failed \(NoOutcome\) {2}<-- not as expected +- +-\n/);
+  assert.match(
+    text(),
+    /\nA\.1 {3}ap-2\.example {2}established {2}failed \(NoOutcome\) {2}<-- not as expected +- +- +-\n/,
+  );
   assert.match(text(), /\n\nLeft out: data\nNot every flow ended as expected\.\n$/);
 });
 

@@ -67,7 +67,7 @@ export const hemsConfig = z.strictObject({
   /** What clients may cost. */
   limits: z
     .strictObject({
-      /** Connections in total; strangers make room first. */
+      /** Connections at each address of `listen`; strangers make room first. */
       connections: z.number().int().min(1).default(10_000),
       /** Connections of one IPv4 address, or of one IPv6 network of 64 bits; devices may share one behind a NAT. */
       connectionsPerAddress: z.number().int().min(1).default(100),

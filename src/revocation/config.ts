@@ -21,9 +21,11 @@ const MAX_CRL = 256 * 1024 * 1024;
 const url = (protocols: RegExp, examples: string) =>
   z.url({ protocol: protocols, error: `is no address of a kind that is spoken here: ${examples}` });
 const crlUrl = url(/^(https?|ldap|file)$/, "http://, https://, ldap:// or file:///");
-const ocspUrl = url(/^https?$/, "http:// or https://");
+/** Of a responder. */
+export const ocspUrl = url(/^https?$/, "http:// or https://");
 
-const host = z
+/** Where a certificate may send us. */
+export const host = z
   .union([ipAddress, fqdn], { error: "is neither a domain name such as vendor.example nor an address" })
   .transform((text) => text.toLowerCase());
 

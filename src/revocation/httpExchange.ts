@@ -6,6 +6,7 @@
  */
 import { Agent as HttpAgent, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import { isIP, type LookupFunction } from "node:net";
 import type { Bytes } from "../bytes/bytes.ts";
 import { mayBeAsked } from "../trust/revocationPolicy.ts";
 import type { FetchProblem } from "./fetching.ts";
@@ -16,8 +17,17 @@ export interface HttpQuestion {
   method: "GET" | "POST";
   headers: Record<string, string>;
   body?: Bytes;
+  ends?: Ends;
   /** Where a certificate named the address. */
   reach?: Reach;
+}
+
+/** Between which addresses to speak, instead of those that the system would choose. */
+export interface Ends {
+  /** Our own. */
+  local?: string;
+  /** Of the address's host, so that no name is resolved. */
+  remote: string;
 }
 
 export interface HttpLimits {
@@ -33,10 +43,15 @@ export type HttpAnswer =
   | { ok: true; status: number; headers: IncomingHttpHeaders; segments: readonly Bytes[] }
   | { ok: false; problem: FetchProblem };
 
-/** Keeps connections to servers open between exchanges until it is disposed of. */
+/** Keeps connections to servers open between exchanges until it is disposed of, unless it is told not to. */
 export class HttpExchanger implements Disposable {
   /** By reach: a connection that one address may use is closed to another, though it leads to the same host. */
   readonly #pools = new Map<string, Pool>();
+  readonly #keepAlive: boolean;
+
+  constructor({ keepAlive = true } = {}) {
+    this.#keepAlive = keepAlive;
+  }
 
   /** Asks and reads the whole answer; never rejects. */
   async exchange(question: HttpQuestion, limits: HttpLimits): Promise<HttpAnswer> {
@@ -76,7 +91,8 @@ export class HttpExchanger implements Disposable {
     const key = reachKey(reach);
     const known = this.#pools.get(key);
     if (known !== undefined) return known;
-    const options = reach === undefined ? AGENT_OPTIONS : { ...AGENT_OPTIONS, lookup: lookupWithin(reach) };
+    const within = reach === undefined ? {} : { lookup: lookupWithin(reach) };
+    const options = { ...AGENT_OPTIONS, keepAlive: this.#keepAlive, ...within };
     const pool = { http: new HttpAgent(options), https: new HttpsAgent(options) };
     this.#pools.set(key, pool);
     return pool;
@@ -92,13 +108,18 @@ export class HttpExchanger implements Disposable {
     }
   }
 
-  #ask({ url, method, headers, body, reach }: HttpQuestion, signal: AbortSignal): Promise<IncomingMessage> {
+  #ask({ url, method, headers, body, ends, reach }: HttpQuestion, signal: AbortSignal): Promise<IncomingMessage> {
     const target = URL.parse(url);
     if (target === null || !PROTOCOLS.includes(target.protocol)) throw new ExchangeFailure({ reason: "BadUrl" });
-    if (reach !== undefined) checkLiteral(target.hostname, reach);
+    if (reach !== undefined) checkLiteral(ends?.remote ?? target.hostname, reach);
     const pool = this.#poolFor(reach);
     const length: Record<string, string> = body === undefined ? {} : { "content-length": String(body.length) };
-    const options = { method, signal, headers: { ...headers, ...length, "accept-encoding": "identity" } };
+    const options = {
+      method,
+      signal,
+      headers: { ...headers, ...length, "accept-encoding": "identity" },
+      ...(ends === undefined ? {} : socketOptions(ends)),
+    };
     return new Promise((resolve, reject) => {
       const outgoing =
         target.protocol === "http:"
@@ -112,6 +133,13 @@ export class HttpExchanger implements Disposable {
       outgoing.end(body);
     });
   }
+}
+
+function socketOptions({ local, remote }: Ends) {
+  const family = isIP(remote);
+  const lookup: LookupFunction = (_host, { all }, done) =>
+    all === true ? done(null, [{ address: remote, family }]) : done(null, remote, family);
+  return { lookup, ...(local === undefined ? {} : { localAddress: local }) };
 }
 
 interface Pool {
@@ -221,7 +249,7 @@ function failed(problem: FetchProblem): HttpAnswer {
 
 const PROTOCOLS = ["http:", "https:"];
 const REDIRECTS = [301, 302, 303, 307, 308];
-const AGENT_OPTIONS = { keepAlive: true, maxSockets: 8, maxTotalSockets: 64, timeout: 30_000 };
+const AGENT_OPTIONS = { maxSockets: 8, maxTotalSockets: 64, timeout: 30_000 };
 /** Octets of the buffers that an answer of unknown length is read into. */
 const FIRST_SEGMENT = 64 * 1024;
 const MAX_SEGMENT = 4 * 1024 * 1024;

@@ -161,7 +161,12 @@ export class OcspClient {
     const nonce = settings.nonce === "off" ? undefined : random.bytes(settings.nonceLength);
     const method = nonce === undefined ? settings.method : "post";
     const { reach } = question;
-    const fetched = await transport.ask(url, buildOcspRequest([id], nonce), method, reach);
+    const fetched = await transport.ask(
+      url,
+      buildOcspRequest([id], nonce),
+      method,
+      reach === undefined ? {} : { reach },
+    );
     if (!fetched.ok) return this.#inTrouble(url, reach, fetched.problem.reason, describeFetchProblem(fetched.problem));
     const now = clock.now();
     const verdict = checkOcspResponse({

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Clock, Random } from "../sim/environment.ts";
-import type { RevocationPolicy } from "../trust/revocationPolicy.ts";
+import type { PeerClass, RevocationPolicy } from "../trust/revocationPolicy.ts";
 import { SignatureCache } from "../trust/signatureCache.ts";
 import { type Certificate, parseCertificate } from "../x509/certificate.ts";
 import { fromPem } from "../x509/pem.ts";
@@ -19,7 +19,7 @@ import { type LastGoodDisk, LastGoodFile } from "./lastGoodFile.ts";
 import { LdapCrlFetcher } from "./ldapFetcher.ts";
 import { OcspClient } from "./ocspClient.ts";
 import { FolderOcspDisk, type OcspDisk } from "./ocspDisk.ts";
-import { HttpOcspTransport, type OcspTransport } from "./ocspTransport.ts";
+import { HttpOcspTransport, type OcspTransport, ocspLimits } from "./ocspTransport.ts";
 import { StatusService } from "./statusService.ts";
 import { systemTimers, type Timers } from "./timers.ts";
 
@@ -60,6 +60,13 @@ export interface StatusServiceWorld {
   transport: OcspTransport;
 }
 
+/** The service where a rule for this class of peers checks anything; undefined where nothing is to be checked. */
+export function openStatusIfUsed(peerClass: PeerClass, options: StatusServiceOptions): OpenStatusService | undefined {
+  const { issuers, otherwise } = policyOf(options.section)[peerClass];
+  if ([otherwise, ...issuers.map(({ rule }) => rule)].every(({ methods }) => methods === "none")) return undefined;
+  return openStatusService(options);
+}
+
 /** Opens the service and begins to fetch the CRLs that are configured; throws for files that cannot be read. */
 export function openStatusService(options: StatusServiceOptions): OpenStatusService {
   const { section, folder, clock, random } = options;
@@ -84,7 +91,7 @@ export function openStatusService(options: StatusServiceOptions): OpenStatusServ
     ...(ocspDisk === undefined ? {} : { ocspDisk }),
     ...(cache === undefined ? {} : { lastGoodDisk: new LastGoodFile(cache, clock, MAX_KNOWN) }),
     loader,
-    transport: new HttpOcspTransport(exchanger, { timeMs: ocsp.timeLimit, maxBytes: MAX_RESPONSE, maxRedirects: 0 }),
+    transport: new HttpOcspTransport(exchanger, ocspLimits(ocsp.timeLimit)),
   });
   return {
     service,
@@ -144,6 +151,3 @@ export function assembleStatusService(
 function readCertificates(file: string): Certificate[] {
   return fromPem(readFileSync(file, "utf8"), "CERTIFICATE").map(parseCertificate);
 }
-
-/** Octets of an OCSP response: the signer's certificate and perhaps its path are in it. */
-const MAX_RESPONSE = 65_536;

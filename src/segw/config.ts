@@ -71,6 +71,17 @@ export const gatewayConfig = z.strictObject({
     .prefault({}),
   /** AAA servers: for device authorization (TS 33.320 7.x) and for hosting parties (A.2). */
   aaa: aaaSection.optional(),
+  /** Filters that the AAA server may put upon a device by their names (Filter-Id). */
+  filters: z
+    .array(
+      z.strictObject({
+        /** As the AAA server writes it. */
+        name: z.string().min(1).max(250),
+        /** What a device may reach under it, of what is `protected`. */
+        reach: z.array(cidr),
+      }),
+    )
+    .default([]),
   /** What becomes of the INTEGRITY_INFO that devices send (TS 33.320 A.1-6). */
   integrityInfo: z
     .strictObject({
@@ -119,7 +130,7 @@ export const gatewayConfig = z.strictObject({
       addresses: z.array(cidr).default([]),
     })
     .prefault({}),
-  /** How long devices may take to answer their Deletes on shutdown. */
+  /** How long devices may take to answer their Deletes on shutdown, and AAA servers to hear of the ends. */
   shutdownLimit: duration.default(2_000),
   /** Log lines on standard output. */
   log: logSection,

@@ -1,6 +1,6 @@
 /** An OCSP responder in virtual time, signed by a delegate of its CA, every answer open to be spoilt. */
 import type { Bytes } from "../../src/bytes/bytes.ts";
-import type { OcspFetched, OcspMethod, OcspTransport } from "../../src/revocation/ocspTransport.ts";
+import type { OcspFetched, OcspMethod, OcspTransport, Way } from "../../src/revocation/ocspTransport.ts";
 import type { Reach } from "../../src/revocation/reach.ts";
 import { extendedKeyUsage, keyUsage, ocspNoCheck } from "../../src/x509/build.ts";
 import {
@@ -38,7 +38,7 @@ export class SimulatedResponder implements OcspTransport {
     this.#delegate = delegate;
   }
 
-  async ask(url: string, request: Bytes, method: OcspMethod, reach?: Reach): Promise<OcspFetched> {
+  async ask(url: string, request: Bytes, method: OcspMethod, { reach }: Way = {}): Promise<OcspFetched> {
     const { ids, nonce } = parseOcspRequest(request);
     const [id] = ids;
     const serial = id!.serial.toString("hex");

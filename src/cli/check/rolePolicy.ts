@@ -12,7 +12,7 @@ import { profilePolicy, profileSection } from "../../ipsec/settings.ts";
 import { type RevocationSection, revocationSection } from "../../revocation/config.ts";
 import { gatewayConfig } from "../../segw/config.ts";
 import type { Clock, Milliseconds, Random } from "../../sim/environment.ts";
-import type { ProfilePolicy } from "../../tre/peerVerifier.ts";
+import type { ProfilePolicy } from "../../tre/peerProfile.ts";
 import type { Purpose } from "../../trust/path.ts";
 import type { CertificateProfile } from "../../trust/profiles/rule.ts";
 import type { PeerClass } from "../../trust/revocationPolicy.ts";

@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { type TestContext, test } from "node:test";
-import { fetchOcsp } from "../../../src/http/ocspClient.ts";
 import { extendedKeyUsage, keyUsage, subjectAltName } from "../../../src/x509/build.ts";
 import type { Certificate } from "../../../src/x509/certificate.ts";
 import { parseCrl } from "../../../src/x509/crl.ts";
 import { buildOcspRequest, certIdOf } from "../../../src/x509/ocsp.ts";
 import { Oid } from "../../../src/x509/oids.ts";
+import { askOcsp } from "../../net/askOcsp.ts";
 import { makePki, serve } from "../../pki/folder.ts";
 import { largeSerial } from "../../revocation/largeCrl.ts";
 import { crlAt, entryOf, indirectAt, pointOf } from "../../revocation/storeWorld.ts";
@@ -42,7 +42,7 @@ async function world(t: TestContext) {
     crl: (ca: string) => folder.write(`${ca}.crl`, pki.crl(ca)),
     ocsp: async (certificate: Certificate, ca: string) => {
       const request = buildOcspRequest([certIdOf(certificate, pki.ca(ca))], undefined);
-      return folder.write("response.der", await fetchOcsp(`${url}/ocsp`, request));
+      return folder.write("response.der", await askOcsp(`${url}/ocsp`, request));
     },
     /** A gateway's file with this rule for devices. */
     segw: (device: string, more = "") =>

@@ -9,6 +9,7 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { z } from "zod";
 import { aaaConfig } from "../src/aaa/config.ts";
+import { policyFile } from "../src/cli/check/rolePolicy.ts";
 import type { Command } from "../src/cli/command.ts";
 import { deviceConfig } from "../src/henb/config.ts";
 import { loadConfig } from "../src/henb/loadConfig.ts";
@@ -35,6 +36,7 @@ export const CONFIGURED_ROLES: readonly ConfiguredRole[] = [
   role("segw", gatewayConfig, "src/segw/config.ts", "gatewayConfig"),
   role("henb", deviceConfig, "src/henb/config.ts", "deviceConfig"),
   role("aaa", aaaConfig, "src/aaa/config.ts", "aaaConfig"),
+  role("check", policyFile, "src/cli/check/rolePolicy.ts", "policyFile"),
   role("load", loadConfig, "src/henb/loadConfig.ts", "loadConfig"),
 ];
 

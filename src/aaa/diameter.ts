@@ -38,8 +38,8 @@ import {
   VENDOR_3GPP,
 } from "../diameter/codec/numbers.ts";
 import { type DiameterService, UnansweredError } from "../diameter/transport/service.ts";
-import type { AaaServer, Decision, Grant, RejectReason } from "./server.ts";
-import type { Gateway, Session } from "./sessions.ts";
+import type { AaaServer, Decision, RejectReason } from "./server.ts";
+import type { Gateway, Grant, Session } from "./sessions.ts";
 
 export interface DiameterIdentity {
   host: string;

@@ -142,7 +142,7 @@ const ROUTES: Record<string, Route> = {
   "POST /sessions/*": async ({ aaa }, name) => {
     const session = aaa.sessions.get(name);
     if (session === undefined) return MISSING;
-    return { status: 200, body: { reauthorized: await session.gateway.reauthorize(session) } };
+    return { status: 200, body: { reauthorized: await aaa.reauthorize(session) } };
   },
 };
 

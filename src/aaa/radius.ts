@@ -16,8 +16,8 @@ import type { RadiusAnswer } from "../radius/core/server.ts";
 import type { ReceivedRequest } from "../radius/transport/listener.ts";
 import { type RadiusRequester, RadiusUnansweredError } from "../radius/transport/requester.ts";
 import type { Clock, Random } from "../sim/environment.ts";
-import type { AaaServer, AccessQuery, Decision, Grant } from "./server.ts";
-import type { Gateway, Session } from "./sessions.ts";
+import type { AaaServer, AccessQuery, Decision } from "./server.ts";
+import type { Gateway, Grant, Session } from "./sessions.ts";
 
 export interface RadiusFrontOptions {
   aaa: AaaServer;
@@ -132,6 +132,8 @@ export class RadiusFront {
       },
       this.#gateway(client),
     );
+    // Diameter has STR for that.
+    if (kind === "stop") this.#options.aaa.end(session, "accountingStop", this.#gateway(client));
     return answer;
   }
 
@@ -166,12 +168,19 @@ class RadiusGateway implements Gateway {
     this.#options = options;
   }
 
-  abort(session: Session): Promise<boolean> {
-    return this.#tell(Code.DisconnectRequest, session);
+  /** A session that the gateway has not is ended as well. */
+  async abort(session: Session): Promise<boolean> {
+    return (await this.#tell(Code.DisconnectRequest, session, [])) !== "failed";
   }
 
-  reauthorize(session: Session): Promise<boolean> {
-    return this.#tell(Code.CoaRequest, session);
+  /** The grant itself: RFC 5176 3.2 has Authorize-Only too, for which the gateway would have to ask by another request. */
+  async reauthorize(session: Session, { profile }: Grant): Promise<boolean> {
+    const { sessionTimeout, filter } = profile;
+    const code = await this.#tell(Code.CoaRequest, session, [
+      attribute("Session-Timeout", sessionTimeout),
+      ...(filter === undefined ? [] : [attribute("Filter-Id", filter)]),
+    ]);
+    return code === "done";
   }
 
   /** By Acct-Session-Id alone: RFC 5176 3 lets a gateway pass over Class, and the names are the same. */
@@ -179,9 +188,9 @@ class RadiusGateway implements Gateway {
     return one !== undefined && other !== undefined && one !== other;
   }
 
-  async #tell(code: number, session: Session): Promise<boolean> {
+  async #tell(code: number, session: Session, more: readonly Attribute[]): Promise<"done" | "noSession" | "failed"> {
     const requester = this.#options.requesterFor(this.name);
-    if (requester === undefined) return false;
+    if (requester === undefined) return "failed";
     const user = session.subscriber ?? session.device;
     const attributes: Attribute[] = [
       // RFC 5176 3.3: names the session, and says when, against replays.
@@ -190,13 +199,14 @@ class RadiusGateway implements Gateway {
       ...(session.accountingId === undefined ? [] : [attribute("Acct-Session-Id", session.accountingId)]),
       attribute("Class", Buffer.from(session.id, "latin1")),
       attribute("Event-Timestamp", this.#options.clock.now()),
+      ...more,
     ];
     try {
       const { packet } = await requester.request(code, attributes);
-      if (packet.code === code + 1) return true;
-      return attributeOf(packet, "Error-Cause") === ErrorCause.SessionContextNotFound;
+      if (packet.code === code + 1) return "done";
+      return attributeOf(packet, "Error-Cause") === ErrorCause.SessionContextNotFound ? "noSession" : "failed";
     } catch (error) {
-      if (error instanceof RadiusUnansweredError || error instanceof DecodeError) return false;
+      if (error instanceof RadiusUnansweredError || error instanceof DecodeError) return "failed";
       throw error;
     }
   }

@@ -18,7 +18,7 @@ import { EapConversation, type Step } from "./eapConversation.ts";
 import type { Hss } from "./hss/hss.ts";
 import type { Identities } from "./identities.ts";
 import { type AccessProfile, combined } from "./profile.ts";
-import { type Gateway, type Session, Sessions } from "./sessions.ts";
+import { type Gateway, type Grant, type Session, Sessions } from "./sessions.ts";
 
 export interface AaaOptions {
   clock: Clock;
@@ -67,12 +67,6 @@ export interface EapQuery extends AccessQuery {
   user: string | undefined;
   /** Empty for EAP-Start. */
   payload: Bytes;
-}
-
-export interface Grant {
-  profile: AccessProfile & { sessionTimeout: number };
-  /** IMSI, after EAP. */
-  subscriber: string | undefined;
 }
 
 export type Decision =
@@ -127,10 +121,20 @@ export class AaaServer {
     return this.#conversations.size;
   }
 
-  /** 7.x-1: whether a device, by its certificate's identity, may connect; apart from revocation. */
+  /**
+   * 7.x-1: whether a device, by its certificate's identity, may connect; apart from revocation. Of a session whose hosting
+   * party is authenticated already, whether both still may (TS 29.273 7.2.2.4).
+   */
   async authorizeDevice(query: AccessQuery & { device: string }): Promise<Decision> {
     if (!this.#owns(query.session, query.gateway))
       return this.#refuse(query, undefined, "UnknownSession", "the session is another gateway's");
+    const known = this.#sessions.get(query.session);
+    if (known?.subscriber !== undefined) {
+      const grant = await this.#grantNow(query, known.subscriber);
+      if ("refusal" in grant) return this.#refuse(query, known.subscriber, grant.refusal, "no longer allowed");
+      this.#establish(query, grant, false);
+      return { kind: "accept", grant, eap: undefined };
+    }
     const verdict = await this.#options.devices.authorize(query.device, query.from);
     if (!verdict.allowed)
       return this.#refuse(query, undefined, verdict.reason, `device ${query.device} may not connect`);
@@ -193,7 +197,6 @@ export class AaaServer {
       device: session?.device ?? report.device,
       subscriber: session?.subscriber ?? report.subscriber,
     });
-    if (report.kind === "stop") this.end(report.session, "accountingStop", gateway);
   }
 
   /** Forced detach: the gateway is told to end the session. True if it did, or had none. */
@@ -201,6 +204,19 @@ export class AaaServer {
     const done = await session.gateway.abort(session);
     if (done) this.end(session.id, cause);
     return done;
+  }
+
+  /**
+   * Has a session authorized anew by what the store says now (TS 29.273 7.2.2.4, RFC 5176 3.2); one that would be refused
+   * is ended. True if the gateway goes along.
+   */
+  async reauthorize(session: Session): Promise<boolean> {
+    const { device, from, subscriber } = session;
+    const grant = await this.#grantNow({ device, from }, subscriber);
+    if ("refusal" in grant) return this.detach(session, `no longer allowed: ${grant.refusal}`);
+    if (!(await session.gateway.reauthorize(session, grant))) return false;
+    session.expires = this.#expiryOf(grant);
+    return true;
   }
 
   /** A gateway lost all its sessions. */
@@ -343,20 +359,47 @@ export class AaaServer {
     return { kind: "accept", grant, eap: { packet, msk } };
   }
 
+  /** What the store grants now to a device and its authenticated hosting party, or why it grants nothing. */
+  async #grantNow(
+    { device, from }: Pick<AccessQuery, "device" | "from">,
+    subscriber: string | undefined,
+  ): Promise<Grant | { refusal: RejectReason }> {
+    const { devices, hss } = this.#options;
+    let profile: AccessProfile = {};
+    if (device !== undefined) {
+      const verdict = await devices.authorize(device, from);
+      if (!verdict.allowed) return { refusal: verdict.reason };
+      if (verdict.authentication === "device-only" && subscriber !== undefined)
+        return { refusal: "NotForHostingParties" };
+      profile = verdict.profile;
+    }
+    if (subscriber === undefined) return this.#grant(profile, undefined);
+    const subscription = await hss.profile(subscriber);
+    if (subscription === undefined) return { refusal: "UnknownSubscriber" };
+    if (!(await devices.mayCarry(device, subscriber))) return { refusal: "HostingPartyNotBound" };
+    return this.#grant(combined(subscription, profile), subscriber);
+  }
+
+  #expiryOf({ profile }: Grant): Milliseconds {
+    return this.#options.clock.now() + profile.sessionTimeout * 1000 + EXPIRY_GRACE;
+  }
+
   #grant(profile: AccessProfile, subscriber: string | undefined): Grant {
     const { address, filter, sessionTimeout = this.#options.sessionTimeout } = profile;
     return { profile: { address, filter, sessionTimeout }, subscriber };
   }
 
   /** Makes or renews the session; `complete` if nothing of its authentication is left to do. */
-  #establish(query: AccessQuery, { profile, subscriber }: Grant, complete: boolean): boolean {
+  #establish(query: AccessQuery, grant: Grant, complete: boolean): boolean {
+    const { subscriber } = grant;
     const now = this.#options.clock.now();
-    const expires = now + profile.sessionTimeout * 1000 + EXPIRY_GRACE;
+    const expires = this.#expiryOf(grant);
     const known = this.#sessions.get(query.session);
     const session: Session = known ?? {
       id: query.session,
       gateway: query.gateway,
       device: query.device?.toLowerCase(),
+      from: query.from,
       subscriber: undefined,
       accountingId: query.accountingId,
       since: now,

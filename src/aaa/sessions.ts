@@ -5,6 +5,14 @@
  * a machine. Sessions that are over without anybody saying so end by their timeout, since every session has one.
  */
 import type { Milliseconds } from "../sim/environment.ts";
+import type { AccessProfile } from "./profile.ts";
+
+/** What an accepted session is granted. */
+export interface Grant {
+  profile: AccessProfile & { sessionTimeout: number };
+  /** IMSI, after EAP. */
+  subscriber: string | undefined;
+}
 
 /** The access side that a session came through, and how to speak to it again. */
 export interface Gateway {
@@ -12,8 +20,8 @@ export interface Gateway {
   readonly name: string;
   /** ASR or Disconnect-Request: true if the gateway has ended the session, or has none such. */
   abort(session: Session): Promise<boolean>;
-  /** RAR or CoA-Request: the gateway is to ask for authorization anew. */
-  reauthorize(session: Session): Promise<boolean>;
+  /** RAR, after which the gateway asks anew; or CoA-Request with the grant itself. True if the gateway goes along. */
+  reauthorize(session: Session, grant: Grant): Promise<boolean>;
   /** Whether what `abort` says of one session cannot be taken for the other, both being this gateway's. */
   tellsApart(one: Session, other: Session): boolean;
 }
@@ -24,6 +32,8 @@ export interface Session {
   readonly gateway: Gateway;
   /** FQDN of the device, if the gateway named it. */
   device: string | undefined;
+  /** The device's outer address, if the gateway said it. */
+  from: string | undefined;
   /** IMSI of the hosting party, once it is authenticated. */
   subscriber: string | undefined;
   /** What RADIUS needs to name the session to the gateway; undefined for Diameter. */

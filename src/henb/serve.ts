@@ -188,7 +188,7 @@ function statusNetwork(exchanger: HttpExchanger, timeLimit: number): StatusNetwo
   const transport = new HttpOcspTransport(exchanger, ocspLimits(timeLimit));
   return {
     resolve: async (host) => (await lookup(host, { all: true })).map(({ address }) => address),
-    ask: (url, request, method, ends) => transport.ask(url, request, method, ends),
+    ask: (url, request, method, ends) => transport.ask(url, request, method, { ends }),
   };
 }
 

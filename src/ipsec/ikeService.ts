@@ -70,7 +70,7 @@ export interface IkeServiceOptions {
   /** Told of a CHILD SA that is about to go, while the plane still has its counters. */
   beforeRemoval?(sa: IkeSaId, child: ChildSaId): void;
   /** Changes a CHILD SA's spec before it is installed, such as to hold user traffic back. */
-  prepareChild?(spec: ChildSaSpec): ChildSaSpec;
+  prepareChild?(spec: ChildSaSpec, sa: IkeSaId): ChildSaSpec;
 }
 
 export class IkeService implements DatagramHandler, PlaneHost {
@@ -185,7 +185,7 @@ export class IkeService implements DatagramHandler, PlaneHost {
       case "request":
         return this.#decide(effect.sa, effect.requestId, effect.request);
       case "installChild":
-        return this.#install(effect.spec);
+        return this.#install(effect.spec, effect.sa);
       case "removeChild":
         this.#options.beforeRemoval?.(effect.sa, effect.child);
         return this.#plane?.remove(effect.child);
@@ -196,9 +196,9 @@ export class IkeService implements DatagramHandler, PlaneHost {
     }
   }
 
-  #install(spec: ChildSaSpec): void {
+  #install(spec: ChildSaSpec, sa: IkeSaId): void {
     try {
-      this.#plane?.install(this.#options.prepareChild?.(spec) ?? spec);
+      this.#plane?.install(this.#options.prepareChild?.(spec, sa) ?? spec);
     } catch (error) {
       this.#options.onFault("the data plane refused a CHILD SA", error);
     }

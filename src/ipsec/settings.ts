@@ -7,7 +7,7 @@ import type { TrafficSelector } from "../esp/selector.ts";
 import { CONNECTION_DEFAULTS, type Connection } from "../ike/sa/connection.ts";
 import { ProposalSyntaxError, parseEspProposal, parseIkeProposal } from "../ike/sa/proposal.ts";
 import { HashAlgorithm } from "../tre/authSignature.ts";
-import type { ProfilePolicy } from "../tre/peerVerifier.ts";
+import type { ProfilePolicy } from "../tre/peerProfile.ts";
 import type { CertificateProfile } from "../trust/profiles/rule.ts";
 
 /** UDP ports; 0 lets the system choose, which only a device can do. */

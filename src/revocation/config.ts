@@ -82,7 +82,8 @@ const classSection = z.strictObject({
   issuers: z.array(issuerRule).default([]),
 });
 
-export const revocationSection = z.strictObject({
+/** What holds for all classes of peers. */
+const commonFields = {
   /** For one check, all look-ups included. */
   deadline: duration.default(10_000),
   /** How often the certificate of a connected peer is checked again at least. */
@@ -100,7 +101,7 @@ export const revocationSection = z.strictObject({
       timeLimit: duration.default(60_000),
       /** Octets of a CRL. */
       maxBytes: z.number().int().min(1024).max(MAX_CRL).default(MAX_CRL),
-      /** They lead wherever a server likes; 0 follows none. */
+      /** 0 follows none; from an address that a certificate named they lead to `namedHosts` only. */
       maxRedirects: z.number().int().min(0).max(10).default(3),
       /** How far the CA's clock and ours may differ. */
       tolerance: duration.default(300_000),
@@ -135,18 +136,30 @@ export const revocationSection = z.strictObject({
       delegates: z.enum(["trust", "check"]).default("trust"),
     })
     .prefault({}),
+};
+
+/** For roles that devices attach to: SeGW and H(e)MS. */
+export const deviceRevocationSection = z.strictObject({
+  ...commonFields,
   /** The rule for H(e)NB certificates. */
   device: classSection.prefault({}),
+});
+
+/** With a rule for each class, for whoever judges in the place of several roles. */
+export const revocationSection = deviceRevocationSection.extend({
   /** The rule for SeGW certificates. */
   gateway: classSection.prefault({}),
   /** The rule for H(e)MS certificates. */
   managementServer: classSection.prefault({}),
 });
 
-export type RevocationSection = z.output<typeof revocationSection>;
+type ClassSection = z.output<typeof classSection>;
 
-/** The policy that a section describes. */
-export function policyOf(section: Pick<RevocationSection, PeerClass>): RevocationPolicy {
+/** A section with rules for the classes that a role meets. */
+export type RevocationSection = z.output<z.ZodObject<typeof commonFields>> & { [C in PeerClass]?: ClassSection };
+
+/** The policy that a section describes; a class that it has no rule for is not checked. */
+export function policyOf(section: { [C in PeerClass]?: ClassSection }): RevocationPolicy {
   return {
     device: classPolicyOf(section.device),
     gateway: classPolicyOf(section.gateway),
@@ -156,7 +169,9 @@ export function policyOf(section: Pick<RevocationSection, PeerClass>): Revocatio
 
 type RuleFields = Omit<z.output<typeof issuerRule>, "names" | "fingerprints">;
 
-function classPolicyOf({ issuers, ...fields }: z.output<typeof classSection>): ClassPolicy {
+function classPolicyOf(section: ClassSection | undefined): ClassPolicy {
+  if (section === undefined) return { issuers: [], otherwise: DEFAULT_RULE };
+  const { issuers, ...fields } = section;
   const otherwise = ruleOf(fields, DEFAULT_RULE);
   return {
     otherwise,

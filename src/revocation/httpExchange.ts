@@ -8,7 +8,9 @@ import { Agent as HttpAgent, request as httpRequest, type IncomingHttpHeaders, t
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { isIP, type LookupFunction } from "node:net";
 import type { Bytes } from "../bytes/bytes.ts";
+import { mayBeAsked } from "../trust/revocationPolicy.ts";
 import type { FetchProblem } from "./fetching.ts";
+import { AddressRefused, checkLiteral, lookupWithin, type Reach, reachKey } from "./reach.ts";
 
 export interface HttpQuestion {
   url: string;
@@ -16,6 +18,8 @@ export interface HttpQuestion {
   headers: Record<string, string>;
   body?: Bytes;
   ends?: Ends;
+  /** Where a certificate named the address. */
+  reach?: Reach;
 }
 
 /** Between which addresses to speak, instead of those that the system would choose. */
@@ -41,12 +45,12 @@ export type HttpAnswer =
 
 /** Keeps connections to servers open between exchanges until it is disposed of, unless it is told not to. */
 export class HttpExchanger implements Disposable {
-  readonly #http: HttpAgent;
-  readonly #https: HttpsAgent;
+  /** By reach: a connection that one address may use is closed to another, though it leads to the same host. */
+  readonly #pools = new Map<string, Pool>();
+  readonly #keepAlive: boolean;
 
   constructor({ keepAlive = true } = {}) {
-    this.#http = new HttpAgent({ ...AGENT_OPTIONS, keepAlive });
-    this.#https = new HttpsAgent({ ...AGENT_OPTIONS, keepAlive });
+    this.#keepAlive = keepAlive;
   }
 
   /** Asks and reads the whole answer; never rejects. */
@@ -61,12 +65,14 @@ export class HttpExchanger implements Disposable {
         incoming.destroy();
         if (redirects >= limits.maxRedirects) return failed({ reason: "TooManyRedirects", limit: limits.maxRedirects });
         const next = URL.parse(to, url);
-        if (next === null || !mayFollow(new URL(url), next))
+        if (next === null || !mayFollow(new URL(url), next, question.reach))
           return failed({ reason: "RedirectRefused", to: to.slice(0, 200) });
         url = next.href;
       }
     } catch (error) {
       if (error instanceof ExchangeFailure) return failed(error.problem);
+      const refused = refusedAddress(error);
+      if (refused !== undefined) return failed({ reason: "AddressRefused", address: refused });
       // Aborting destroys the request with whatever error it likes; that the time is over is what counts.
       if (signal.aborted) return failed({ reason: "TimedOut", limitMs: limits.timeMs });
       return failed({ reason: "Unreachable", detail: error instanceof Error ? error.message : String(error) });
@@ -74,8 +80,22 @@ export class HttpExchanger implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#http.destroy();
-    this.#https.destroy();
+    for (const { http, https } of this.#pools.values()) {
+      http.destroy();
+      https.destroy();
+    }
+    this.#pools.clear();
+  }
+
+  #poolFor(reach: Reach | undefined): Pool {
+    const key = reachKey(reach);
+    const known = this.#pools.get(key);
+    if (known !== undefined) return known;
+    const within = reach === undefined ? {} : { lookup: lookupWithin(reach) };
+    const options = { ...AGENT_OPTIONS, keepAlive: this.#keepAlive, ...within };
+    const pool = { http: new HttpAgent(options), https: new HttpsAgent(options) };
+    this.#pools.set(key, pool);
+    return pool;
   }
 
   /** Once more if the server had given up a connection that was kept open just when we used it (RFC 9112 9.3.1). */
@@ -88,9 +108,11 @@ export class HttpExchanger implements Disposable {
     }
   }
 
-  #ask({ url, method, headers, body, ends }: HttpQuestion, signal: AbortSignal): Promise<IncomingMessage> {
+  #ask({ url, method, headers, body, ends, reach }: HttpQuestion, signal: AbortSignal): Promise<IncomingMessage> {
     const target = URL.parse(url);
     if (target === null || !PROTOCOLS.includes(target.protocol)) throw new ExchangeFailure({ reason: "BadUrl" });
+    if (reach !== undefined) checkLiteral(ends?.remote ?? target.hostname, reach);
+    const pool = this.#poolFor(reach);
     const length: Record<string, string> = body === undefined ? {} : { "content-length": String(body.length) };
     const options = {
       method,
@@ -101,8 +123,8 @@ export class HttpExchanger implements Disposable {
     return new Promise((resolve, reject) => {
       const outgoing =
         target.protocol === "http:"
-          ? httpRequest(target, { ...options, agent: this.#http })
-          : httpsRequest(target, { ...options, agent: this.#https });
+          ? httpRequest(target, { ...options, agent: pool.http })
+          : httpsRequest(target, { ...options, agent: pool.https });
       // Stays on for the whole exchange: an abort that comes while the body is read is told here as well.
       outgoing.on("error", (error: NodeJS.ErrnoException) =>
         reject(outgoing.reusedSocket && error.code === "ECONNRESET" ? new StaleConnection(error.message) : error),
@@ -118,6 +140,11 @@ function socketOptions({ local, remote }: Ends) {
   const lookup: LookupFunction = (_host, { all }, done) =>
     all === true ? done(null, [{ address: remote, family }]) : done(null, remote, family);
   return { lookup, ...(local === undefined ? {} : { localAddress: local }) };
+}
+
+interface Pool {
+  http: HttpAgent;
+  https: HttpsAgent;
 }
 
 /** A connection kept open was closed by the server before it answered. */
@@ -203,8 +230,17 @@ function redirectOf({ statusCode = 0, headers }: IncomingMessage): string | unde
   return REDIRECTS.includes(statusCode) ? headers.location : undefined;
 }
 
-function mayFollow(from: URL, to: URL): boolean {
+function mayFollow(from: URL, to: URL, reach: Reach | undefined): boolean {
+  if (reach !== undefined && !mayBeAsked(to.href, "ocsp", reach.hosts)) return false;
   return to.protocol === "https:" || (to.protocol === "http:" && from.protocol === "http:");
+}
+
+/** Of several addresses that were tried, an error tells one by one. */
+function refusedAddress(error: unknown): string | undefined {
+  if (error instanceof AddressRefused) return error.address;
+  return error instanceof AggregateError
+    ? error.errors.map(refusedAddress).find((each) => each !== undefined)
+    : undefined;
 }
 
 function failed(problem: FetchProblem): HttpAnswer {

@@ -20,6 +20,7 @@ import type { Certificate } from "../x509/certificate.ts";
 import { buildOcspRequest, type CertId, certIdOf, ResponseStatus } from "../x509/ocsp.ts";
 import { describeFetchProblem } from "./fetching.ts";
 import type { OcspMethod, OcspTransport } from "./ocspTransport.ts";
+import { type Reach, reachKey } from "./reach.ts";
 
 export interface OcspSettings {
   method: OcspMethod;
@@ -56,6 +57,8 @@ export interface OcspQuestion {
   /** The certificate's issuer, validated. */
   issuer: Certificate;
   urls: Alternatives;
+  /** Where a certificate named the addresses. */
+  reach?: Reach;
   /** Why a delegated signer may not be relied on, or undefined if its certificate is good; asked by `delegates: check`. */
   checkDelegate(delegate: Certificate): Promise<string | undefined>;
   /** An answer from before this time is not used again; for asking anew in time. */
@@ -89,9 +92,9 @@ export class OcspClient {
 
   /** What the responders say of the certificate, from memory or asked now; never rejects. */
   async ask(question: OcspQuestion): Promise<StatusAnswer> {
-    const { certificate, issuer, urls, notBefore = 0 } = question;
+    const { certificate, issuer, urls, reach, notBefore = 0 } = question;
     const id = certIdOf(certificate, issuer, this.#parts.settings.hash);
-    const key = `${urls.join(" ")} ${id.der.toString("latin1")}`;
+    const key = `${urls.join(" ")} ${reachKey(reach)} ${id.der.toString("latin1")}`;
     const known = this.#recall(key, notBefore);
     if (known !== undefined) return known;
     const waiting = this.#underWay.get(key);
@@ -107,7 +110,7 @@ export class OcspClient {
     const attempts: Attempt[] = [];
     let unsure: StatusAnswer | undefined;
     for (const url of question.urls) {
-      const trouble = this.#troubles.get(url);
+      const trouble = this.#troubles.get(troubleKey(url, question.reach));
       if (trouble !== undefined && this.#parts.clock.now() < trouble.retryAt) {
         attempts.push(trouble.attempt);
         continue;
@@ -126,8 +129,14 @@ export class OcspClient {
     const { clock, random, transport, settings, signatureCache } = this.#parts;
     const nonce = settings.nonce === "off" ? undefined : random.bytes(settings.nonceLength);
     const method = nonce === undefined ? settings.method : "post";
-    const fetched = await transport.ask(url, buildOcspRequest([id], nonce), method);
-    if (!fetched.ok) return this.#inTrouble(url, fetched.problem.reason, describeFetchProblem(fetched.problem));
+    const { reach } = question;
+    const fetched = await transport.ask(
+      url,
+      buildOcspRequest([id], nonce),
+      method,
+      reach === undefined ? {} : { reach },
+    );
+    if (!fetched.ok) return this.#inTrouble(url, reach, fetched.problem.reason, describeFetchProblem(fetched.problem));
     const now = clock.now();
     const check: OcspCheck = {
       response: fetched.der,
@@ -150,14 +159,14 @@ export class OcspClient {
       const message = describeOcspProblem(problem);
       // What is wrong with this response says nothing of those about other certificates, unless it says so itself.
       const overloaded = problem.reason === "NotSuccessful" && BUSY.includes(problem.status);
-      return overloaded ? this.#inTrouble(url, problem.reason, message) : unusable(url, problem.reason, message);
+      return overloaded ? this.#inTrouble(url, reach, problem.reason, message) : unusable(url, problem.reason, message);
     }
     return this.#accept(url, verdict, question, now);
   }
 
   /** Takes what a response says, unless its signer's own certificate is no good. */
   async #accept(url: string, said: OcspStatement, question: OcspQuestion, now: Milliseconds): Promise<StatusAnswer> {
-    this.#troubles.delete(url);
+    this.#troubles.delete(troubleKey(url, question.reach));
     if (said.delegate !== undefined) {
       const refused = await question.checkDelegate(said.delegate);
       if (refused !== undefined) return unusable(url, "DelegateNotGood", refused);
@@ -205,16 +214,17 @@ export class OcspClient {
   }
 
   /** Negative caching: the responder is left alone for a pause that doubles each time. */
-  #inTrouble(url: string, reason: string, message: string): StatusAnswer {
+  #inTrouble(url: string, reach: Reach | undefined, reason: string, message: string): StatusAnswer {
     const attempt = { url, reason, message };
     const now = this.#parts.clock.now();
-    const before = this.#troubles.get(url);
+    const key = troubleKey(url, reach);
+    const before = this.#troubles.get(key);
     // Queries that were under way together fail together, and count once.
     if (before !== undefined && now < before.retryAt) return { status: "unreachable", attempts: [attempt] };
     const failures = (before?.failures ?? 0) + 1;
     const pause = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** Math.min(failures - 1, MAX_DOUBLINGS));
-    this.#troubles.delete(url);
-    this.#troubles.set(url, { failures, retryAt: now + pause, attempt });
+    this.#troubles.delete(key);
+    this.#troubles.set(key, { failures, retryAt: now + pause, attempt });
     forgetOldest(this.#troubles, MAX_RESPONDERS);
     return { status: "unreachable", attempts: [attempt] };
   }
@@ -248,6 +258,11 @@ export class OcspClient {
 
 function unusable(url: string, reason: string, message: string): StatusAnswer {
   return { status: "unreachable", attempts: [{ url, reason, message }] };
+}
+
+/** What a certificate may not reach is no trouble of the responder's. */
+function troubleKey(url: string, reach: Reach | undefined): string {
+  return `${url} ${reachKey(reach)}`;
 }
 
 function forgetOldest(map: Map<string, unknown>, limit: number): void {

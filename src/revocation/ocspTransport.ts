@@ -2,15 +2,23 @@
 import type { Bytes } from "../bytes/bytes.ts";
 import type { FetchProblem } from "./fetching.ts";
 import type { Ends, HttpExchanger, HttpLimits } from "./httpExchange.ts";
+import type { Reach } from "./reach.ts";
 
 /** `get` is for small requests that carry no nonce; others go by POST in any case. */
 export type OcspMethod = "get" | "post";
 
 export type OcspFetched = { ok: true; der: Bytes } | { ok: false; problem: FetchProblem };
 
+/** How a responder may be reached. */
+export interface Way {
+  ends?: Ends;
+  /** Where a certificate named it. */
+  reach?: Reach;
+}
+
 /** Brings a request to a responder; never rejects. */
 export interface OcspTransport {
-  ask(url: string, request: Bytes, method: OcspMethod): Promise<OcspFetched>;
+  ask(url: string, request: Bytes, method: OcspMethod, way?: Way): Promise<OcspFetched>;
 }
 
 export class HttpOcspTransport implements OcspTransport {
@@ -22,10 +30,9 @@ export class HttpOcspTransport implements OcspTransport {
     this.#limits = limits;
   }
 
-  async ask(url: string, request: Bytes, method: OcspMethod, ends?: Ends): Promise<OcspFetched> {
+  async ask(url: string, request: Bytes, method: OcspMethod, way: Way = {}): Promise<OcspFetched> {
     const get = method === "get" ? urlOf(url, request) : undefined;
     const headers = { accept: "application/ocsp-response" };
-    const between = ends === undefined ? {} : { ends };
     const answer = await this.#exchanger.exchange(
       get === undefined
         ? {
@@ -33,9 +40,9 @@ export class HttpOcspTransport implements OcspTransport {
             method: "POST",
             headers: { ...headers, "content-type": "application/ocsp-request" },
             body: request,
-            ...between,
+            ...way,
           }
-        : { url: get, method: "GET", headers, ...between },
+        : { url: get, method: "GET", headers, ...way },
       this.#limits,
     );
     if (!answer.ok) return answer;

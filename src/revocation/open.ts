@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Clock, Random } from "../sim/environment.ts";
+import type { PeerClass, RevocationPolicy } from "../trust/revocationPolicy.ts";
 import { SignatureCache } from "../trust/signatureCache.ts";
 import { type Certificate, parseCertificate } from "../x509/certificate.ts";
 import { fromPem } from "../x509/pem.ts";
@@ -21,10 +22,16 @@ import { systemTimers, type Timers } from "./timers.ts";
 
 export interface StatusServiceOptions {
   section: RevocationSection;
+  /** In place of the section's own rules. */
+  policy?: RevocationPolicy;
   /** Folder that the section's paths are relative to. */
   folder: string;
   /** Who may have signed CRLs: the trust anchors and the intermediates that are known. */
   cas: readonly Certificate[];
+  /** CRL issuers besides those that the section names. */
+  crlSigners?: readonly Certificate[];
+  /** `ahead`: configured CRLs are fetched from the beginning on, and kept fresh; `asked`: when a check needs them. */
+  fetching?: "ahead" | "asked";
   /** SHA-1 signatures of CRLs and OCSP responses, for old CAs. */
   allowWeakAlgorithms: boolean;
   clock: Clock;
@@ -46,6 +53,13 @@ export interface StatusServiceWorld {
   disk: CrlDisk;
   loader: CrlLoader;
   transport: OcspTransport;
+}
+
+/** The service where a rule for this class of peers checks anything; undefined where nothing is to be checked. */
+export function openStatusIfUsed(peerClass: PeerClass, options: StatusServiceOptions): OpenStatusService | undefined {
+  const { issuers, otherwise } = policyOf(options.section)[peerClass];
+  if ([otherwise, ...issuers.map(({ rule }) => rule)].every(({ methods }) => methods === "none")) return undefined;
+  return openStatusService(options);
 }
 
 /** Opens the service and begins to fetch the CRLs that are configured; throws for files that cannot be read. */
@@ -82,11 +96,12 @@ export function openStatusService(options: StatusServiceOptions): OpenStatusServ
   };
 }
 
-/** The service that a section describes, in the world given; it has begun to fetch CRLs. */
+/** The service that a section describes, in the world given. */
 export function assembleStatusService(
-  { section, folder, cas, allowWeakAlgorithms }: Omit<StatusServiceOptions, "clock" | "random">,
+  options: Omit<StatusServiceOptions, "clock" | "random">,
   { clock, random, timers, fetcher, disk, loader, transport }: StatusServiceWorld,
 ): { service: StatusService; crls: CrlStore } {
+  const { section, folder, cas, allowWeakAlgorithms } = options;
   const certificates = (files: readonly string[]) => files.flatMap((file) => readCertificates(resolve(folder, file)));
   const signatureCache = new SignatureCache();
   const { crl, ocsp } = section;
@@ -97,14 +112,14 @@ export function assembleStatusService(
     clock,
     random,
     timers,
-    policy: policyOf(section),
+    policy: options.policy ?? policyOf(section),
     settings: section,
     crls,
     crlSettings: {
       tolerance: crl.tolerance,
       allowWeakAlgorithms,
       useDeltas: crl.deltas,
-      crlSigners: certificates(crl.signers),
+      crlSigners: [...certificates(crl.signers), ...(options.crlSigners ?? [])],
     },
     ocsp: new OcspClient({
       clock,
@@ -115,7 +130,7 @@ export function assembleStatusService(
     }),
     signatureCache,
   });
-  service.start(cas);
+  if (options.fetching !== "asked") service.start(cas);
   return { service, crls };
 }
 

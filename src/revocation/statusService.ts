@@ -163,11 +163,16 @@ export class StatusService implements Disposable {
     const rule = ruleFor(policy, peerClass, path[certificate + 1]!);
     const { namedHosts } = rule;
     const ask = async (): Promise<StatusAnswer> => {
-      if (method === "crl") return askCrls(this.#crlParts, { path, certificate, source, namedHosts });
+      if (method === "crl")
+        return askCrls(this.#crlParts, {
+          ...{ path, certificate, source, namedHosts },
+          ruleFor: (issuer) => ruleFor(policy, peerClass, issuer),
+        });
       return this.#parts.ocsp.ask({
         certificate: path[certificate]!,
         issuer: path[certificate + 1]!,
         urls: source.groups.flat(),
+        ...(origin === "certificate" ? { reach: { hosts: namedHosts } } : {}),
         notBefore: freshSince,
         checkDelegate: (delegate) => this.#checkDelegate(delegate, path.slice(certificate + 1), peerClass),
       });

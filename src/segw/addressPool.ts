@@ -73,20 +73,24 @@ export class AddressPool {
     };
   }
 
-  /** An address that the AAA server assigned (A.2-7): it keeps account of it, and no block here does. */
-  granted(address: string, asked: readonly ConfigAttribute[]): AssignedAddress | PeerRefusal {
-    const octets = parseIp(address);
-    const family = FAMILIES.find(([, length]) => length === octets?.length);
-    if (octets === undefined || family === undefined || !asked.some(({ type }) => type === family[0])) {
-      return {
-        reason: "AddressNotAsked",
-        message: `the AAA server assigns ${address}, which the device did not ask for`,
-      };
+  /**
+   * Addresses that the AAA server assigned (A.2-7): it keeps account of them, and no block here does. Of those that the
+   * device did not ask for there may be none only if there is another one.
+   */
+  granted(addresses: readonly string[], asked: readonly ConfigAttribute[]): AssignedAddress | PeerRefusal {
+    const attributes: ConfigAttribute[] = [];
+    const selectors: TrafficSelector[] = [];
+    for (const [type, length] of FAMILIES) {
+      const octets = addresses.map(parseIp).find((one) => one?.length === length);
+      if (octets === undefined || !asked.some((attribute) => attribute.type === type)) continue;
+      attributes.push(...this.#attributes(type, octets, asked));
+      const ends = { startAddress: octets, endAddress: octets };
+      selectors.push({ type: length === 4 ? 7 : 8, protocol: 0, startPort: 0, endPort: 0xffff, ...ends });
     }
-    const selector = { protocol: 0, startPort: 0, endPort: 0xffff, startAddress: octets, endAddress: octets };
+    if (selectors.length > 0) return { attributes, selectors };
     return {
-      attributes: this.#attributes(family[0], octets, asked),
-      selectors: [{ type: octets.length === 4 ? 7 : 8, ...selector }],
+      reason: "AddressNotAsked",
+      message: `the AAA server assigns ${addresses.join(" and ")}, which the device did not ask for`,
     };
   }
 

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { cidr, duration, fqdn, ipAddress, path } from "../config/fields.ts";
 import { espSection, gatewayOcspSection, ikeSection, portsSection, profileSection } from "../ipsec/settings.ts";
 import { logSection } from "../observe/log.ts";
-import { revocationSection } from "../revocation/config.ts";
+import { deviceRevocationSection } from "../revocation/config.ts";
 import { aaaSection } from "./aaa/config.ts";
 
 export const gatewayConfig = z.strictObject({
@@ -50,7 +50,7 @@ export const gatewayConfig = z.strictObject({
     })
     .prefault({}),
   /** Whether device certificates are checked for revocation, how and by whom (TS 33.320 7.2.2-7, -8). */
-  revocation: revocationSection.prefault({}),
+  revocation: deviceRevocationSection.prefault({}),
   /** Whether a hosting party must, may or must not follow a device, where no AAA server says it (TS 33.320 A.1-4). */
   hostingParty: z
     .strictObject({
@@ -71,6 +71,17 @@ export const gatewayConfig = z.strictObject({
     .prefault({}),
   /** AAA servers: for device authorization (TS 33.320 7.x) and for hosting parties (A.2). */
   aaa: aaaSection.optional(),
+  /** Filters that the AAA server may put upon a device by their names (Filter-Id). */
+  filters: z
+    .array(
+      z.strictObject({
+        /** As the AAA server writes it. */
+        name: z.string().min(1).max(250),
+        /** What a device may reach under it, of what is `protected`. */
+        reach: z.array(cidr),
+      }),
+    )
+    .default([]),
   /** What becomes of the INTEGRITY_INFO that devices send (TS 33.320 A.1-6). */
   integrityInfo: z
     .strictObject({

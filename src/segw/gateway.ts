@@ -4,7 +4,6 @@
  * It takes certificates, keys, time, network and data plane from whoever starts it, so that the same gateway serves real
  * devices and a simulation.
  */
-import type { KeyObject } from "node:crypto";
 import type { Bytes } from "../bytes/bytes.ts";
 import { parseCidr, parseIp } from "../bytes/ip.ts";
 import type { DataPlane } from "../esp/dataPlane.ts";
@@ -12,8 +11,11 @@ import type { Connection } from "../ike/sa/connection.ts";
 import type { EapRelayed, IkeEvent, IkeSaId, OwnAuth, Request, VerifiedPeer } from "../ike/sa/effects.ts";
 import { innerAddresses } from "../ipsec/eventRecord.ts";
 import { type IkeDecisions, IkeService } from "../ipsec/ikeService.ts";
+import type { OwnCredentials } from "../ipsec/ownCredentials.ts";
 import { blockSelector, connectionFrom, hashNumbers, profilePolicy } from "../ipsec/settings.ts";
 import type { OcspTransport } from "../revocation/ocspTransport.ts";
+import { OwnStatus } from "../revocation/ownStatus.ts";
+import { PeerStatus, type StatusSource } from "../revocation/peerStatus.ts";
 import type { Clock, Random, Timers } from "../sim/environment.ts";
 import { AuthSignatureError, signAuth } from "../tre/authSignature.ts";
 import { fqdnIdentity, IdType, identityText } from "../tre/identity.ts";
@@ -21,20 +23,16 @@ import { type VerifierPolicy, verifyCredentials } from "../tre/peerVerifier.ts";
 import type { PeerCredentials, PeerEvidence, PeerRefusal } from "../tre/trustedEnvironment.ts";
 import { SignatureCache } from "../trust/signatureCache.ts";
 import type { Certificate } from "../x509/certificate.ts";
-import type { AaaClient } from "./aaa/client.ts";
+import type { AaaChange, AaaClient, AaaGrant, AaaSession } from "./aaa/client.ts";
 import { AaaSessions } from "./aaa/sessions.ts";
 import { AddressPool } from "./addressPool.ts";
 import type { GatewayConfig } from "./config.ts";
-import { DeviceStatus, type StatusSource } from "./deviceStatus.ts";
+import { Filters } from "./filters.ts";
 import { IntegrityPolicy } from "./integrityPolicy.ts";
-import { OwnStatus } from "./ownStatus.ts";
 import { TunnelUsage } from "./tunnelUsage.ts";
 import { type SecondRound, UserProfiles } from "./userProfiles.ts";
 
-export interface GatewayCredentials {
-  /** End entity first, without the root, at most four (TS 33.320 7.2.3-1). */
-  chain: readonly Certificate[];
-  key: KeyObject;
+export interface GatewayCredentials extends OwnCredentials {
   /** Our own roots. */
   ownRoots: readonly Certificate[];
   /** Roots of device certificates. */
@@ -55,6 +53,10 @@ export interface GatewayOptions {
   status: StatusSource | undefined;
   /** A device was sent away because its certificate is good no longer (see `revocation.disconnectOn`). */
   onDeviceLost(sa: IkeSaId, refusal: PeerRefusal): void;
+  /** The AAA server has changed what an attached device is granted. */
+  onGrantChanged(sa: IkeSaId, device: string, grant: AaaGrant): void;
+  /** What goes wrong with a session at the AAA server. */
+  onAaaProblem(message: string): void;
   /** Asks for our own certificates' status. */
   ocspTransport: OcspTransport;
   /** What the plane will be capable of, known before it is made. */
@@ -73,10 +75,11 @@ export class SecurityGateway implements IkeDecisions {
   readonly #options: GatewayOptions;
   readonly #ownStatus: OwnStatus | undefined;
   readonly #policy: VerifierPolicy;
-  readonly #deviceStatus: DeviceStatus | undefined;
+  readonly #deviceStatus: PeerStatus<IkeSaId> | undefined;
   readonly #integrity: IntegrityPolicy | undefined;
   readonly #aaa: AaaSessions | undefined;
   readonly #profiles: UserProfiles;
+  readonly #filters: Filters;
   readonly #usage = new TunnelUsage(() => this.service.plane);
 
   constructor(options: GatewayOptions) {
@@ -86,9 +89,14 @@ export class SecurityGateway implements IkeDecisions {
     this.#ownStatus = ownStatus(options);
     const { status } = options;
     if (status !== undefined)
-      this.#deviceStatus = new DeviceStatus({ source: status, onLost: (sa, refusal) => this.#onLost(sa, refusal) });
+      this.#deviceStatus = new PeerStatus({
+        source: status,
+        peerClass: "device",
+        onLost: (sa: IkeSaId, refusal) => this.#onLost(sa, refusal),
+      });
     this.#integrity = integrityPolicy(options);
     this.#profiles = new UserProfiles(config.hostingParty);
+    this.#filters = new Filters(config.filters);
     this.#aaa = this.#aaaSessions();
     this.pool = new AddressPool({
       blocks: config.pool.blocks.map((block) => parseCidr(block)!),
@@ -107,6 +115,11 @@ export class SecurityGateway implements IkeDecisions {
       decisions: this,
       timers,
       onEvent: (event) => this.#onEvent(event),
+      prepareChild: (spec, sa) => {
+        const filter = this.#aaa?.filterOf(sa);
+        if (filter === undefined) return spec;
+        return { ...spec, localSelectors: this.#filters.narrowed(filter, spec.localSelectors) };
+      },
       beforeRemoval: (sa, child) => this.#usage.removing(sa, child),
       onFault: options.onFault,
     });
@@ -190,7 +203,14 @@ export class SecurityGateway implements IkeDecisions {
       random,
       timers,
       usageOf: (sa) => this.#usage.of(sa),
+      hasFilter: (name) => this.#filters.has(name),
       onEnd: (sa, cause) => void this.service.command(sa, "close", cause),
+      onChanged: (sa, device, grant, filterChanged) => {
+        this.#options.onGrantChanged(sa, device, grant);
+        // A new CHILD SA in the old one's place has the new filter upon it; keys and the device see no more than that.
+        if (filterChanged) this.service.command(sa, "rekeyChildren");
+      },
+      onProblem: (message) => this.#options.onAaaProblem(message),
     });
   }
 
@@ -206,9 +226,23 @@ export class SecurityGateway implements IkeDecisions {
     return this.#aaa?.detach(session) ?? false;
   }
 
+  /** The AAA server wants a session authorized anew; false if there is none of that name. */
+  reauthorize(session: string): boolean {
+    return this.#aaa?.reauthorize(session) ?? false;
+  }
+
+  /** The AAA server changes what a session is granted. */
+  change(session: string, change: AaaChange): "changed" | "UnknownSession" | "UnknownFilter" {
+    return this.#aaa?.change(session, change) ?? "UnknownSession";
+  }
+
+  sessionOf(session: string): AaaSession | undefined {
+    return this.#aaa?.sessionOf(session);
+  }
+
   assignAddress(request: Ask<"assignAddress">, sa: IkeSaId) {
-    const granted = this.#aaa?.addressOf(sa);
-    if (granted !== undefined) return this.pool.granted(granted, request.attributes);
+    const granted = this.#aaa?.addressesOf(sa) ?? [];
+    if (granted.length > 0) return this.pool.granted(granted, request.attributes);
     return this.pool.assign(request.identity.text, sa, request.attributes);
   }
 
@@ -228,7 +262,7 @@ export class SecurityGateway implements IkeDecisions {
     this.#options.onEvent(event);
     // After the others have heard of it: the first check may end it at once.
     if (event.kind === "established") {
-      this.#aaa?.attached(event.sa, innerAddresses(event.addresses)[0]);
+      this.#aaa?.attached(event.sa, innerAddresses(event.addresses));
       this.#deviceStatus?.attached(event.sa);
     }
   }

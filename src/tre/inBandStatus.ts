@@ -1,4 +1,4 @@
-/** The status of a peer's path by the OCSP responses that it sent itself (RFC 4806, TS 33.320 7.2.3-4). */
+/** The status of a peer's path by the OCSP responses that it brings itself, in IKE (RFC 4806) or stapled in TLS (RFC 6066 8). */
 import type { Bytes } from "../bytes/bytes.ts";
 import type { Milliseconds } from "../sim/environment.ts";
 import { checkOcspResponse, describeOcspProblem, type OcspVerdict } from "../trust/ocsp.ts";
@@ -98,13 +98,13 @@ function noneCame(
   if (verdict === undefined)
     return {
       reason: "NoValidOcspResponse",
-      message: `no OCSP response for "${certificate}" came in-band (TS 33.320 7.2.3)`,
+      message: `no OCSP response for "${certificate}" came in-band (TS 33.320 7.2.3, 8.3.2.1)`,
       evidence: { certificate },
     };
   const { problem } = verdict;
   return {
     reason: "NoValidOcspResponse",
-    message: `no valid OCSP response for "${certificate}" came in-band: ${describeOcspProblem(problem)} (TS 33.320 7.2.3)`,
+    message: `no valid OCSP response for "${certificate}" came in-band: ${describeOcspProblem(problem)} (TS 33.320 7.2.3, 8.3.2.1)`,
     evidence: { certificate, problem },
   };
 }

@@ -21,6 +21,7 @@ import type { Ends } from "../../src/revocation/httpExchange.ts";
 import type { OcspFetched, OcspTransport } from "../../src/revocation/ocspTransport.ts";
 import { assembleStatusService } from "../../src/revocation/open.ts";
 import type { StatusService } from "../../src/revocation/statusService.ts";
+import type { AaaClient } from "../../src/segw/aaa/client.ts";
 import { type GatewayConfig, gatewayConfig } from "../../src/segw/config.ts";
 import { type GatewayCredentials, SecurityGateway } from "../../src/segw/gateway.ts";
 import { type Link, World } from "../../src/sim/world.ts";
@@ -70,8 +71,13 @@ export class Ecosystem {
     this.#ocsp = new OcspResponder(credentials.pki, this.world);
   }
 
-  gateway(changes: Changes = {}, credentials: GatewayCredentials = this.credentials.gateway()): SimulatedGateway {
-    return new SimulatedGateway(this, changes, credentials);
+  /** `aaa`: the AAA server as its client sees it, where one is configured. */
+  gateway(
+    changes: Changes = {},
+    credentials: GatewayCredentials = this.credentials.gateway(),
+    aaa: AaaClient | undefined = undefined,
+  ): SimulatedGateway {
+    return new SimulatedGateway(this, changes, credentials, aaa);
   }
 
   /** A device at 192.0.2.10 plus `index`, with the files of `folder`; it does nothing before `start`. */
@@ -158,7 +164,7 @@ export class SimulatedGateway extends Party {
   /** Typed reasons of the devices it sent away. */
   readonly lost: string[] = [];
 
-  constructor(eco: Ecosystem, changes: Changes, credentials: GatewayCredentials) {
+  constructor(eco: Ecosystem, changes: Changes, credentials: GatewayCredentials, aaa: AaaClient | undefined) {
     super();
     const { world } = eco;
     const config = gatewayConfig.parse({
@@ -182,7 +188,9 @@ export class SimulatedGateway extends Party {
       timers: world,
       ocspTransport: eco.ocspTransport,
       status: eco.statusService(config, credentials),
-      aaa: undefined,
+      aaa,
+      onGrantChanged: () => undefined,
+      onAaaProblem: () => undefined,
       onDeviceLost: (_sa, refusal) => this.lost.push(refusal.reason),
       postJson: async () => undefined,
       plane: PLANE_NEEDS,

@@ -143,7 +143,7 @@ test("between the addresses that are given no name is resolved, and the local on
   });
   const { port } = new URL(url);
   const ends = { local: "127.0.0.9", remote: "127.0.0.1" };
-  const fetched = await transport.ask(`http://nowhere.invalid:${port}/`, request, "post", ends);
+  const fetched = await transport.ask(`http://nowhere.invalid:${port}/`, request, "post", { ends });
   assert.ok(fetched.ok);
   assert.deepEqual(locals, ["127.0.0.9", `nowhere.invalid:${port}`]);
 });
@@ -215,6 +215,7 @@ test("every problem has a sentence of its own", () => {
     { reason: "Truncated", expected: 2, received: 1 },
     { reason: "TooManyRedirects", limit: 1 },
     { reason: "RedirectRefused", to: "file:///" },
+    { reason: "AddressRefused", address: "127.0.0.1" },
     { reason: "NoSuchEntry", detail: "no such object" },
   ];
   const sentences = [
@@ -231,7 +232,7 @@ test("every problem has a sentence of its own", () => {
       ] as const
     ).map(describeRefreshProblem),
   ];
-  assert.equal(new Set(sentences).size, 18);
+  assert.equal(new Set(sentences).size, 19);
   assert.deepEqual(attemptAt("http://a/", { reason: "BadStatus", status: 404 }), {
     url: "http://a/",
     reason: "BadStatus",

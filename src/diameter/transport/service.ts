@@ -50,6 +50,8 @@ export interface DiameterServiceOptions extends NodeOptions {
 }
 
 export interface ConnectionTrace {
+  /** DiameterIdentity of the other side; undefined before it has said who it is. */
+  peer: string | undefined;
   local: Endpoint;
   remote: Endpoint;
 }
@@ -218,7 +220,7 @@ export class DiameterService {
       return;
     }
     for (const bytes of messages) {
-      this.#options.trace?.("received", bytes, traceOf(socket));
+      this.#options.trace?.("received", bytes, this.#traceOf(connection, socket));
       this.#perform(this.#node.received(connection, bytes));
     }
   }
@@ -269,10 +271,18 @@ export class DiameterService {
     const socket = this.#sockets.get(connection);
     if (socket === undefined) return;
     const bytes = encodeMessage(message);
-    this.#options.trace?.("sent", bytes, traceOf(socket));
+    this.#options.trace?.("sent", bytes, this.#traceOf(connection, socket));
     socket.write(bytes);
     // A peer that does not read is a peer that is gone; what waits for it goes elsewhere.
     if (socket.writableLength > MAX_UNSENT) socket.destroy();
+  }
+
+  #traceOf(connection: ConnectionId, socket: Socket): ConnectionTrace {
+    return {
+      peer: this.#node.peerOf(connection),
+      local: { address: socket.localAddress ?? "", port: socket.localPort ?? 0 },
+      remote: { address: socket.remoteAddress ?? "", port: socket.remotePort ?? 0 },
+    };
   }
 
   #schedule(): void {
@@ -303,13 +313,6 @@ function certifiedNames(socket: Socket): readonly string[] | undefined {
     if (error instanceof DecodeError) return [];
     throw error;
   }
-}
-
-function traceOf(socket: Socket): ConnectionTrace {
-  return {
-    local: { address: socket.localAddress ?? "", port: socket.localPort ?? 0 },
-    remote: { address: socket.remoteAddress ?? "", port: socket.remotePort ?? 0 },
-  };
 }
 
 /** Milliseconds that a socket has for what was written before it was closed. */

@@ -1,7 +1,7 @@
 /**
  * RADIUS attributes as data: number and format; the types of values follow from it.
  *
- * Sources: RFC 2865, 2866, 2869, 3162 and 6911 (IPv6), 3579 (EAP), 5176 (dynamic authorization), 2548 (Microsoft).
+ * Sources: RFC 2865, 2866, 2868 (with tag 0), 2869, 3162 and 6911 (IPv6), 3579 (EAP), 5176 (dynamic authorization), 2548 (Microsoft).
  */
 import type { Bytes } from "../../bytes/bytes.ts";
 import { formatIp, parseIp } from "../../bytes/ip.ts";
@@ -56,11 +56,15 @@ export const ATTRIBUTES = {
   "Acct-Output-Gigawords": attribute(53, "integer"),
   "Event-Timestamp": attribute(55, "time"),
   "NAS-Port-Type": attribute(61, "integer"),
+  "Tunnel-Type": attribute(64, "integer"),
+  "Tunnel-Medium-Type": attribute(65, "integer"),
   "EAP-Message": attribute(79, "octets"),
   "Message-Authenticator": attribute(80, "octets"),
   "Tunnel-Client-Endpoint": attribute(66, "text"),
   "Acct-Interim-Interval": attribute(85, "integer"),
   "NAS-IPv6-Address": attribute(95, "ipv6"),
+  "Framed-Interface-Id": attribute(96, "octets"),
+  "Framed-IPv6-Prefix": attribute(97, "octets"),
   "Error-Cause": attribute(101, "integer"),
   "Framed-IPv6-Address": attribute(168, "ipv6"),
   "MS-MPPE-Send-Key": microsoft(16, "octets"),

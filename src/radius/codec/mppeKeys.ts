@@ -7,6 +7,8 @@ import { type Attribute, attribute, attributeOf, type RadiusPacket } from "./pac
 /** Octets of an MSK (RFC 3748 7.10). */
 const MSK_LENGTH = 64;
 const HALF = MSK_LENGTH / 2;
+/** RFC 3079 has keys of 40, 56 and 128 bits; only the last are none to be guessed. */
+const SHORTEST_KEY = 16;
 const BLOCK = 16;
 
 /** Both attributes for an Access-Accept, encrypted under the secret and the authenticator of its request. */
@@ -22,12 +24,18 @@ export function mppeKeys(msk: Bytes, secret: Bytes, requestAuthenticator: Bytes,
   ];
 }
 
-/** The 64 octets of MSK in an Access-Accept; undefined if it holds none, or none that can be read. */
+/**
+ * The MSK in an Access-Accept, 64 octets; undefined if it holds none, or none that can be read.
+ *
+ * Methods with shorter keys, as EAP-MSCHAPv2 with 16 octets each way, have both after each other and zeros up to the
+ * length that RFC 3748 7.10 demands. Whether a peer counts the zeros is the same: HMAC fills a short key up with them.
+ */
 export function mskOf(packet: RadiusPacket, secret: Bytes, requestAuthenticator: Bytes): Bytes | undefined {
   const receive = reveal(attributeOf(packet, "MS-MPPE-Recv-Key") ?? EMPTY, secret, requestAuthenticator);
   const send = reveal(attributeOf(packet, "MS-MPPE-Send-Key") ?? EMPTY, secret, requestAuthenticator);
-  if (receive?.length !== HALF || send?.length !== HALF) return undefined;
-  return Buffer.concat([receive, send]);
+  if (receive === undefined || send === undefined) return undefined;
+  if (![receive, send].every(({ length }) => length >= SHORTEST_KEY && length <= HALF)) return undefined;
+  return Buffer.concat([receive, send], MSK_LENGTH);
 }
 
 function hide(key: Bytes, secret: Bytes, requestAuthenticator: Bytes, salt: Bytes): Bytes {

@@ -22,6 +22,10 @@ export const VENDOR_MICROSOFT = 311;
 /** Service-Type (RFC 2865 5.6). */
 export const ServiceType = { Framed: 2, CallCheck: 10 } as const;
 
+/** Tunnel-Type and Tunnel-Medium-Type (RFC 2868 3.1, 3.2). */
+export const TunnelType = { ESP: 9 } as const;
+export const TunnelMediumType = { IPv4: 1, IPv6: 2 } as const;
+
 /** NAS-Port-Type (RFC 2865 5.41). */
 export const NasPortType = { Virtual: 5 } as const;
 

@@ -59,11 +59,12 @@ export class RadiusListener {
     return { udp: this.#sockets.map((socket) => socket.address().port), radsec };
   }
 
+  /** Lets go of all ports; the second time there is nothing left to do. */
   async close(): Promise<void> {
     for (const socket of this.#connections.values()) socket.destroy();
     await Promise.all([
-      ...this.#sockets.map((socket) => new Promise<void>((resolve) => socket.close(resolve))),
-      ...this.#listeners.map((server) => new Promise<void>((resolve) => server.close(() => resolve()))),
+      ...this.#sockets.splice(0).map((socket) => new Promise<void>((resolve) => socket.close(resolve))),
+      ...this.#listeners.splice(0).map((server) => new Promise<void>((resolve) => server.close(() => resolve()))),
     ]);
   }
 
@@ -129,7 +130,8 @@ export class RadiusListener {
   }
 
   #send(to: Source, bytes: Buffer): void {
-    if (to.kind === "udp") this.#sockets[to.socket]!.send(bytes, to.port, to.address);
+    // An answer that comes after `close` has nowhere to go.
+    if (to.kind === "udp") this.#sockets[to.socket]?.send(bytes, to.port, to.address);
     else {
       const socket = this.#connections.get(to.connection);
       if (socket !== undefined) writeOrCut(socket, bytes);

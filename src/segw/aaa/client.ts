@@ -5,6 +5,7 @@
  * name it.
  */
 import type { Bytes } from "../../bytes/bytes.ts";
+import type { DescribedMessage } from "../../diameter/transport/messageRecord.ts";
 import type { EapRelayed } from "../../ike/sa/effects.ts";
 import type { PeerRefusal } from "../../tre/trustedEnvironment.ts";
 
@@ -17,18 +18,26 @@ export interface AaaSession {
   readonly from: string;
   /** The hosting party's identity, once it has claimed one. */
   party: string | undefined;
+  /** Inner addresses, once it is attached. */
+  addresses: readonly string[];
+  /** What the server calls the user (User-Name of its answer), if it said so. */
+  user: string | undefined;
   /** What the server wants back with the next request (RADIUS State and Class, Diameter Destination-Host). */
   context: Record<string, Bytes | string | undefined>;
 }
 
 /** What the server grants; all of it optional. */
 export interface AaaGrant {
-  /** Inner address instead of one of the pool's. */
-  address?: string;
-  /** Seconds until the session ends. */
+  /** Inner addresses instead of the pool's: one of IPv4, one of IPv6, or either. */
+  addresses?: readonly string[];
+  /** Seconds until the session ends, from when this was said. */
   sessionTimeout?: number;
+  /** Name of one of the gateway's filters. */
   filter?: string;
 }
+
+/** What a server may change of a session that stands. */
+export type AaaChange = Pick<AaaGrant, "sessionTimeout" | "filter">;
 
 export type DeviceAuthorization =
   | { kind: "accepted"; secondRound: "required" | "allowed"; grant: AaaGrant }
@@ -41,6 +50,10 @@ export interface RelayedEap {
 }
 
 export interface SessionEnd {
+  /** Accounting has begun, and so has to end. */
+  accounted: boolean;
+  /** The server has let the session in and not ended it by itself: it is to hear. */
+  authorized: boolean;
   cause: string;
   seconds: number;
   inputOctets: number;
@@ -48,12 +61,15 @@ export interface SessionEnd {
 }
 
 export interface AaaClient {
-  /** Asks whether a device may connect, by the identity of its certificate (7.x-1). Never rejects. */
+  /**
+   * Asks whether a device may connect, by the identity of its certificate (7.x-1); of a session that stands, whether it
+   * still may, and what it is granted now. Never rejects.
+   */
   authorize(session: AaaSession): Promise<DeviceAuthorization>;
   /** Passes an EAP packet on, an empty one to begin (A.2-3). Never rejects. */
   eap(session: AaaSession, packet: Bytes | undefined): Promise<RelayedEap>;
   /** The session stands: accounting begins. */
-  started(session: AaaSession, address: string | undefined): void;
+  started(session: AaaSession): void;
   /** The session is over: accounting ends, and the server forgets it. Resolves once that was told or given up. */
   ended(session: AaaSession, end: SessionEnd): Promise<void>;
   close(): Promise<void>;
@@ -63,10 +79,18 @@ export interface AaaClient {
 export interface AaaClientHost {
   /** The AAA server wants a session ended (ASR, Disconnect-Request); false if there is none of that name. */
   onDetach(session: string): boolean;
+  /** The AAA server wants a session authorized anew (RAR); false if there is none of that name. */
+  onReauthorize(session: string): boolean;
+  /** A session that stands, by its name. */
+  sessionOf(session: string): AaaSession | undefined;
+  /** The AAA server changes what a session is granted (CoA-Request): all of it, or nothing if it says why not. */
+  onChange(session: string, change: AaaChange): "changed" | "UnknownSession" | "UnknownFilter";
   /** A server is there; requests can be answered from now on. */
   onUp(server: string): void;
   /** Hears what goes wrong: no server, a server's error. */
   onProblem(message: string): void;
+  /** Hears of every message, where somebody wants to know. */
+  onMessage?: ((message: DescribedMessage) => void) | undefined;
 }
 
 /** No server has answered; the reason is the same whatever the protocol. */

@@ -15,6 +15,7 @@ import {
   makeAnswer,
   makeErrorAnswer,
   makeRequest,
+  ReAuth,
   type ReadAnswer,
   readAnswer,
   readRequest,
@@ -32,6 +33,7 @@ import {
   TerminationCause,
   VENDOR_3GPP,
 } from "../../diameter/codec/numbers.ts";
+import { reportMessages } from "../../diameter/transport/messageRecord.ts";
 import { DiameterService, type DiameterServiceOptions, UnansweredError } from "../../diameter/transport/service.ts";
 import type { PeerRefusal } from "../../tre/trustedEnvironment.ts";
 import {
@@ -44,6 +46,7 @@ import {
   type SessionEnd,
   unreachable,
 } from "./client.ts";
+import { addressOfPrefix } from "./framedPrefix.ts";
 
 export interface DiameterClientOptions {
   /** Of the gateway. */
@@ -79,6 +82,7 @@ export class DiameterAaaClient implements AaaClient {
         { id: Application.baseAccounting, vendor: 0, accounting: true },
       ],
       onRequest: (message, _peer, answer) => answer(client.#onRequest(message)),
+      trace: host.onMessage === undefined ? undefined : reportMessages(host.onMessage),
       onEvent: (event) => {
         if (event.kind === "peerUp") host.onUp(event.peer);
         else host.onProblem(`Diameter: ${event.kind} ${JSON.stringify(event)}`);
@@ -125,12 +129,14 @@ export class DiameterAaaClient implements AaaClient {
     return { answer: { kind: "success", packet: eap, msk, eap: "eap success" }, grant: grantOf(answer.values) };
   }
 
-  started(session: AaaSession, address: string | undefined): void {
-    void this.#account(session, AccountingRecordType.START, 0, address, undefined);
+  started(session: AaaSession): void {
+    void this.#account(session, AccountingRecordType.START, 0, undefined);
   }
 
   async ended(session: AaaSession, end: SessionEnd): Promise<void> {
-    await this.#account(session, AccountingRecordType.STOP, 1, undefined, end);
+    if (end.accounted) await this.#account(session, AccountingRecordType.STOP, 1, end);
+    // RFC 6733 8.4: of a session that was authorized, and of no other.
+    if (!end.authorized) return;
     const { host, realm, destinationRealm } = this.#options;
     const request = makeRequest(SessionTermination, Application.SWm, this.#node.newEndToEnd(), {
       "Session-Id": session.id,
@@ -150,15 +156,9 @@ export class DiameterAaaClient implements AaaClient {
     await this.#service?.close();
   }
 
-  async #account(
-    session: AaaSession,
-    type: number,
-    number: number,
-    address: string | undefined,
-    end: SessionEnd | undefined,
-  ): Promise<void> {
+  async #account(session: AaaSession, type: number, number: number, end: SessionEnd | undefined): Promise<void> {
     const { host, realm, destinationRealm } = this.#options;
-    const inner = address === undefined ? undefined : parseIp(address);
+    const inner = session.addresses.map(parseIp).find((one) => one?.length === 4);
     const request = makeRequest(Accounting, Application.baseAccounting, this.#node.newEndToEnd(), {
       "Session-Id": session.id,
       "Origin-Host": host,
@@ -170,7 +170,7 @@ export class DiameterAaaClient implements AaaClient {
       "Acct-Application-Id": Application.baseAccounting,
       "Calling-Station-Id": session.device,
       ...(session.party === undefined ? {} : { "User-Name": session.party }),
-      ...(inner?.length === 4 ? { "Framed-IP-Address": inner } : {}),
+      ...(inner === undefined ? {} : { "Framed-IP-Address": inner }),
       ...(end === undefined
         ? {}
         : {
@@ -184,27 +184,41 @@ export class DiameterAaaClient implements AaaClient {
     if ("reason" in answer) this.#host.onProblem(answer.message);
   }
 
-  /** The server ends a session by itself (TS 29.273 7.2.2.3): told at once, the IKE SA goes right after. */
+  /**
+   * The server ends a session by itself (ASR, TS 29.273 7.2.2.3), or has it authorized anew (RAR, 7.2.2.4). It is told at
+   * once; the IKE SA goes, or the AAR comes, right after.
+   */
   #onRequest(message: DiameterMessage): DiameterMessage {
     const identity = { host: this.#options.host, realm: this.#options.realm };
-    if (message.header.command !== CommandCode.AbortSession)
-      return makeErrorAnswer(message, identity, {
-        resultCode: ResultCode.COMMAND_UNSUPPORTED,
-        message: "a SeGW takes ASR",
-      });
     try {
-      const request = readRequest(AbortSession, message);
-      const known = this.#host.onDetach(request["Session-Id"]);
-      return makeAnswer(AbortSession, message, {
-        "Session-Id": request["Session-Id"],
-        "Origin-Host": identity.host,
-        "Origin-Realm": identity.realm,
-        "Result-Code": known ? ResultCode.SUCCESS : ResultCode.UNKNOWN_SESSION_ID,
-      });
+      switch (message.header.command) {
+        case CommandCode.AbortSession: {
+          const { "Session-Id": id } = readRequest(AbortSession, message);
+          return makeAnswer(AbortSession, message, this.#told(id, this.#host.onDetach(id)));
+        }
+        case CommandCode.ReAuth: {
+          const { "Session-Id": id } = readRequest(ReAuth, message);
+          return makeAnswer(ReAuth, message, this.#told(id, this.#host.onReauthorize(id)));
+        }
+        default:
+          return makeErrorAnswer(message, identity, {
+            resultCode: ResultCode.COMMAND_UNSUPPORTED,
+            message: "a SeGW takes ASR and RAR",
+          });
+      }
     } catch (error) {
       if (!(error instanceof DiameterError)) throw error;
       return makeErrorAnswer(message, identity, { ...error, message: error.message });
     }
+  }
+
+  #told(id: string, known: boolean) {
+    return {
+      "Session-Id": id,
+      "Origin-Host": this.#options.host,
+      "Origin-Realm": this.#options.realm,
+      "Result-Code": known ? ResultCode.SUCCESS : ResultCode.UNKNOWN_SESSION_ID,
+    };
   }
 
   async #ask<C extends typeof AA | typeof DiameterEap | typeof SessionTermination | typeof Accounting>(
@@ -269,11 +283,16 @@ function refusalOf(
 }
 
 function grantOf(values: Partial<AnswerValues<typeof AA>>): AaaGrant {
-  const address = values["Framed-IP-Address"];
+  const four = values["Framed-IP-Address"];
+  const six = values["Framed-IPv6-Prefix"]?.[0];
+  const addresses = [
+    four?.length === 4 ? formatIp(four) : undefined,
+    six === undefined ? undefined : addressOfPrefix(six, undefined),
+  ].filter((one) => one !== undefined);
   const timeout = values["Session-Timeout"];
   const filter = values["Filter-Id"]?.[0];
   return {
-    ...(address === undefined ? {} : { address: formatIp(address) }),
+    ...(addresses.length === 0 ? {} : { addresses }),
     ...(timeout === undefined ? {} : { sessionTimeout: timeout }),
     ...(filter === undefined ? {} : { filter }),
   };

@@ -1,6 +1,6 @@
 /**
  * The AAA server over RADIUS, by UDP or RadSec: EAP (RFC 3579), device authorization by Call-Check (RFC 2865 5.6; see
- * src/aaa/radius.ts), accounting (RFC 2866) and, the other way, Disconnect-Request (RFC 5176).
+ * src/aaa/radius.ts), accounting (RFC 2866) and, the other way, Disconnect and CoA (RFC 5176).
  */
 import { type Bytes, copyOf, EMPTY } from "../../bytes/bytes.ts";
 import { formatIp, parseIp } from "../../bytes/ip.ts";
@@ -11,12 +11,12 @@ import {
   AcctStatusType,
   AcctTerminateCause,
   Code,
-  ErrorCause,
   NasPortType,
   ServiceType,
+  TunnelMediumType,
+  TunnelType,
 } from "../../radius/codec/numbers.ts";
 import { type Attribute, attribute, attributeOf, type RadiusPacket } from "../../radius/codec/packet.ts";
-import type { RadiusAnswer } from "../../radius/core/server.ts";
 import { RadiusListener, type RadiusListenerOptions } from "../../radius/transport/listener.ts";
 import {
   RadiusRequester,
@@ -34,6 +34,8 @@ import {
   type SessionEnd,
   unreachable,
 } from "./client.ts";
+import { answerDynamic } from "./dynamicAuthorization.ts";
+import { grantOf } from "./radiusGrant.ts";
 
 export interface RadiusClientSettings {
   /** NAS-Identifier. */
@@ -41,7 +43,7 @@ export interface RadiusClientSettings {
   authentication: Omit<RadiusRequesterOptions, "onEvent">;
   /** Undefined: no accounting. */
   accounting: Omit<RadiusRequesterOptions, "onEvent"> | undefined;
-  /** Where Disconnect-Requests are taken; undefined for nowhere. */
+  /** Where Disconnect- and CoA-Requests are taken; undefined for nowhere. */
   dynamicAuthorization: Omit<RadiusListenerOptions, "onRequest" | "onDrop"> | undefined;
 }
 
@@ -65,7 +67,8 @@ export class RadiusAaaClient implements AaaClient {
     if (settings.dynamicAuthorization !== undefined) {
       client.#listener = await RadiusListener.start({
         ...settings.dynamicAuthorization,
-        onRequest: ({ packet }, answer) => answer(client.#onDynamic(packet)),
+        onRequest: ({ packet }, answer) =>
+          answer(answerDynamic(packet, { gateway: settings.gateway, host, now: settings.authentication.clock.now() })),
         onDrop: (_reason, message) => host.onProblem(`RADIUS: ${message}`),
       });
     }
@@ -81,8 +84,8 @@ export class RadiusAaaClient implements AaaClient {
       ...this.#common(session),
     ]);
     if ("reason" in answer) return { kind: "refused", refusal: answer };
-    const { packet } = answer;
-    if (packet.code === Code.AccessAccept) return { kind: "accepted", secondRound: "allowed", grant: grantOf(packet) };
+    const { packet, grant } = answer;
+    if (packet.code === Code.AccessAccept) return { kind: "accepted", secondRound: "allowed", grant };
     if (packet.code === Code.AccessChallenge) return { kind: "accepted", secondRound: "required", grant: {} };
     return { kind: "refused", refusal: refusalOf("DeviceNotAuthorized", session.device, packet) };
   }
@@ -94,7 +97,7 @@ export class RadiusAaaClient implements AaaClient {
       ...eapMessage(eap ?? identityResponse(session)),
     ]);
     if ("reason" in answer) return failure(answer, undefined);
-    const { packet, msk } = answer;
+    const { packet, msk, grant } = answer;
     const carried = eapOf(packet);
     const payload = carried === undefined ? undefined : copyOf(carried);
     if (packet.code === Code.AccessChallenge && payload !== undefined)
@@ -104,17 +107,17 @@ export class RadiusAaaClient implements AaaClient {
     }
     return {
       answer: { kind: "success", packet: payload, msk: copyOf(msk ?? EMPTY), eap: "eap success" },
-      grant: grantOf(packet),
+      grant,
     };
   }
 
-  started(session: AaaSession, address: string | undefined): void {
-    const inner = address === undefined ? undefined : parseIp(address);
-    const more = inner?.length === 4 ? [attribute("Framed-IP-Address", formatIp(inner))] : [];
-    void this.#account(session, AcctStatusType.Start, more);
+  started(session: AaaSession): void {
+    void this.#account(session, AcctStatusType.Start, []);
   }
 
   async ended(session: AaaSession, end: SessionEnd): Promise<void> {
+    // RADIUS has no other way to say that an authorized session came to nothing.
+    if (!end.accounted && !end.authorized) return;
     await this.#account(session, AcctStatusType.Stop, [
       attribute("Acct-Session-Time", end.seconds),
       attribute("Acct-Input-Octets", end.inputOctets % 2 ** 32),
@@ -137,9 +140,10 @@ export class RadiusAaaClient implements AaaClient {
     try {
       await this.#accounting.request(Code.AccountingRequest, [
         attribute("Acct-Status-Type", status),
-        attribute("Acct-Session-Id", session.id),
-        attribute("User-Name", session.party ?? session.device),
+        // RFC 2865 5.1: the name that the server gave counts from then on.
+        attribute("User-Name", session.user ?? session.party ?? session.device),
         ...this.#common(session),
+        ...session.addresses.map(framed),
         ...(Buffer.isBuffer(kept) ? [attribute("Class", kept)] : []),
         ...more,
       ]);
@@ -152,7 +156,7 @@ export class RadiusAaaClient implements AaaClient {
   async #ask(
     session: AaaSession,
     attributes: readonly Attribute[],
-  ): Promise<{ packet: RadiusPacket; msk: Bytes | undefined } | PeerRefusal> {
+  ): Promise<{ packet: RadiusPacket; msk: Bytes | undefined; grant: AaaGrant } | PeerRefusal> {
     const { state, server } = session.context;
     const all = Buffer.isBuffer(state) ? [...attributes, attribute("State", state)] : attributes;
     try {
@@ -162,9 +166,10 @@ export class RadiusAaaClient implements AaaClient {
       session.context.server = String(reply.server);
       const given = attributeOf(reply.packet, "State");
       session.context.state = given === undefined ? undefined : copyOf(given);
+      session.user = attributeOf(reply.packet, "User-Name") ?? session.user;
       const kept = attributeOf(reply.packet, "Class");
       if (kept !== undefined) session.context.class = copyOf(kept);
-      return reply;
+      return { ...reply, grant: grantOf(reply.packet) };
     } catch (error) {
       if (error instanceof RadiusUnansweredError || error instanceof DecodeError) return unreachable(error.message);
       throw error;
@@ -176,19 +181,25 @@ export class RadiusAaaClient implements AaaClient {
       attribute("NAS-Identifier", this.#settings.gateway),
       attribute("NAS-Port-Type", NasPortType.Virtual),
       attribute("Calling-Station-Id", session.device),
+      attribute("Acct-Session-Id", session.id),
+      ...outerAddress(session.from),
     ];
   }
+}
 
-  /** RFC 5176 2.1: a session is named by what accounting named it. */
-  #onDynamic(packet: RadiusPacket): RadiusAnswer {
-    if (packet.code !== Code.DisconnectRequest) {
-      return { code: Code.CoaNak, attributes: [attribute("Error-Cause", ErrorCause.UnsupportedService)] };
-    }
-    const id = attributeOf(packet, "Acct-Session-Id");
-    const known = id !== undefined && this.#host.onDetach(id);
-    if (known) return { code: Code.DisconnectAck, attributes: [] };
-    return { code: Code.DisconnectNak, attributes: [attribute("Error-Cause", ErrorCause.SessionContextNotFound)] };
-  }
+/** Where the device is, for location binding: the initiator's end of the tunnel (RFC 2868 3.1 to 3.3). */
+function outerAddress(from: string): Attribute[] {
+  const octets = parseIp(from);
+  if (octets === undefined) return [];
+  return [
+    attribute("Tunnel-Type", TunnelType.ESP),
+    attribute("Tunnel-Medium-Type", octets.length === 4 ? TunnelMediumType.IPv4 : TunnelMediumType.IPv6),
+    attribute("Tunnel-Client-Endpoint", formatIp(octets)),
+  ];
+}
+
+function framed(address: string): Attribute {
+  return attribute(address.includes(":") ? "Framed-IPv6-Address" : "Framed-IP-Address", address);
 }
 
 /**
@@ -213,17 +224,6 @@ function refusalOf(reason: string, who: string, packet: RadiusPacket): PeerRefus
 
 function printable(text: string): string {
   return text.slice(0, MAX_TEXT).replace(/[^\x20-\x7e]/g, "?");
-}
-
-function grantOf(packet: RadiusPacket): AaaGrant {
-  const address = attributeOf(packet, "Framed-IP-Address");
-  const sessionTimeout = attributeOf(packet, "Session-Timeout");
-  const filter = attributeOf(packet, "Filter-Id");
-  return {
-    ...(address === undefined ? {} : { address }),
-    ...(sessionTimeout === undefined ? {} : { sessionTimeout }),
-    ...(filter === undefined ? {} : { filter }),
-  };
 }
 
 const MAX_TEXT = 200;

@@ -8,7 +8,8 @@ import { RadiusRequester } from "../../../src/radius/transport/requester.ts";
 import { World } from "../../../src/sim/world.ts";
 import { HostingParty, IMSI, K, OPC } from "../../aaa/made.ts";
 import { authenticateByRadius, Place, provisioning, REAL, SECRET } from "../../aaa/served.ts";
-import { FreeRadiusProxy, radclient } from "./freeradius.ts";
+import { radclient } from "./freeradius.ts";
+import { FreeRadiusProxy } from "./proxy.ts";
 
 const LOOPBACK = { address: "127.0.0.1", port: 0 };
 

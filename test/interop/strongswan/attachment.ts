@@ -33,6 +33,18 @@ export interface Algorithms {
   esp: string;
 }
 
+/** What a test changes of strongSwan's side. */
+export interface SwanChanges {
+  connection?: Settings;
+  charon?: Settings;
+  secrets?: Settings;
+  plugins?: readonly string[];
+  /** Further certificates, as of a second round. */
+  credentials?: readonly Credential[];
+  /** Whom it trusts besides. */
+  authorities?: readonly string[];
+}
+
 /** A role of ours, with all it has logged. */
 export class OurRole {
   readonly records: RoleRecord[] = [];
@@ -153,12 +165,12 @@ export class Attachment implements AsyncDisposable {
   }
 
   /** strongSwan as the gateway. */
-  async theirGateway(changes: { connection?: Settings; charon?: Settings } = {}): Promise<StrongSwan> {
+  async theirGateway(changes: SwanChanges = {}): Promise<StrongSwan> {
     const credential = this.#credential("segw", SEGW_NAME);
     const swan = await StrongSwan.start({
       namespace: this.hosts.host("segw"),
       directory: this.#folder("their-segw"),
-      credentials: [credential],
+      credentials: [credential, ...(changes.credentials ?? [])],
       authorityCertificates: [this.pki.caFile("segw-ca"), this.pki.caFile("manufacturer-root")],
       pools: { devices: { addrs: "10.20.0.0/24", dns: "10.20.0.53" } },
       connections: {
@@ -174,20 +186,24 @@ export class Attachment implements AsyncDisposable {
           ...changes.connection,
         },
       },
-      ...(changes.charon === undefined ? {} : { charon: changes.charon }),
+      ...optionsOf(changes),
     });
     this.#ends.defer(() => swan.stop());
     return swan;
   }
 
   /** strongSwan as the device; `initiate` attaches it. */
-  async theirDevice(changes: { connection?: Settings; charon?: Settings } = {}): Promise<StrongSwan> {
+  async theirDevice(changes: SwanChanges = {}): Promise<StrongSwan> {
     const credential = this.#credential("henb", AP_NAME);
     const swan = await StrongSwan.start({
       namespace: this.hosts.host("henb"),
       directory: this.#folder("their-henb"),
-      credentials: [credential],
-      authorityCertificates: [this.pki.caFile("device-ca"), this.pki.caFile("operator-root")],
+      credentials: [credential, ...(changes.credentials ?? [])],
+      authorityCertificates: [
+        this.pki.caFile("device-ca"),
+        this.pki.caFile("operator-root"),
+        ...(changes.authorities ?? []),
+      ],
       connections: {
         segw: {
           version: 2,
@@ -202,7 +218,7 @@ export class Attachment implements AsyncDisposable {
           ...changes.connection,
         },
       },
-      ...(changes.charon === undefined ? {} : { charon: changes.charon }),
+      ...optionsOf(changes),
     });
     this.#ends.defer(() => swan.stop());
     return swan;
@@ -248,6 +264,14 @@ export class Attachment implements AsyncDisposable {
     mkdirSync(folder, { recursive: true });
     return folder;
   }
+}
+
+function optionsOf({ charon, secrets, plugins }: SwanChanges) {
+  return {
+    ...(charon === undefined ? {} : { charon }),
+    ...(secrets === undefined ? {} : { secrets }),
+    ...(plugins === undefined ? {} : { plugins }),
+  };
 }
 
 const DRIVER = fileURLToPath(new URL("../../roles/driver.ts", import.meta.url));

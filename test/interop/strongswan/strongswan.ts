@@ -47,6 +47,8 @@ export interface StrongSwanOptions {
   connections: Settings;
   /** swanctl.conf(5) `pools` for virtual addresses. */
   pools?: Settings;
+  /** swanctl.conf(5) `secrets`: passwords of EAP methods. */
+  secrets?: Settings;
   /** swanctl.conf(5) `authorities`: where to find CRLs and OCSP responders. */
   authorities?: Settings;
   /** Copied to where charon looks; name them in `local.certs` by file name. */
@@ -237,8 +239,8 @@ async function writeConfiguration(options: StrongSwanOptions, socketPath: string
     },
   };
   await writeFile(join(directory, "strongswan.conf"), `${formatSettings({ charon })}\n`);
-  const { connections, pools, authorities } = options;
-  await writeFile(join(swanctl, "swanctl.conf"), `${formatSettings({ connections, pools, authorities })}\n`);
+  const { connections, pools, authorities, secrets } = options;
+  await writeFile(join(swanctl, "swanctl.conf"), `${formatSettings({ connections, pools, authorities, secrets })}\n`);
 }
 
 /** charon's log, kept for patterns and copied to a file for people. */

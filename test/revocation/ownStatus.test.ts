@@ -3,7 +3,7 @@ import test, { after } from "node:test";
 import type { Bytes } from "../../src/bytes/bytes.ts";
 import { OcspResponder } from "../../src/pki/ocspResponder.ts";
 import type { OcspFetched } from "../../src/revocation/ocspTransport.ts";
-import { OwnStatus, type OwnStatusOptions } from "../../src/segw/ownStatus.ts";
+import { OwnStatus, type OwnStatusOptions } from "../../src/revocation/ownStatus.ts";
 import { buildOcspError, parseOcspRequest, parseOcspResponse } from "../../src/x509/ocsp.ts";
 import { Credentials, RESPONDER, SEGW, START } from "../e2e/credentials.ts";
 import { LEAF_EXTENSIONS, make } from "../x509/made.ts";

@@ -1,6 +1,6 @@
 /**
- * The gateway's own revocation status, to send in-band (RFC 4806, TS 33.320 7.2.2-6): one OCSP response for each
- * certificate of its path, fetched from the responder and kept while it is good.
+ * A gateway's or H(e)MS's own revocation status, to send in-band (RFC 4806, TS 33.320 7.2.2-6) or stapled (RFC 6066 8,
+ * 8.3.2.1-3): one OCSP response for each certificate of its path, fetched from the responder and kept while it is good.
  *
  * A device that asks while a kept response still holds gets that one at once; past half its life it is fetched anew in
  * the background. Only one fetch per certificate is under way, however many devices wait for it.
@@ -25,6 +25,8 @@ export interface OwnStatusOptions {
   tolerance: Milliseconds;
   /** Longest time before a response is fetched anew, so that a revocation shows. */
   refreshAfter: Milliseconds;
+  /** How long nothing is fetched after a failure, where those who ask are strangers; 0 where they have proved who they are. */
+  restAfterFailure?: Milliseconds;
   allowWeakAlgorithms: boolean;
   clock: Clock;
   transport: OcspTransport;
@@ -46,6 +48,8 @@ interface Subject {
   url: string;
   kept: Kept | undefined;
   fetching: Promise<void> | undefined;
+  /** Nothing is fetched before. */
+  restUntil: Milliseconds;
 }
 
 export class OwnStatus {
@@ -62,6 +66,7 @@ export class OwnStatus {
     const waits: Promise<void>[] = [];
     const now = this.#options.clock.now();
     for (const subject of this.#subjects) {
+      if (now < subject.restUntil) continue;
       if (subject.kept === undefined || subject.kept.goodUntil <= now) waits.push(this.#refresh(subject));
       else if (subject.kept.refreshAt <= now) void this.#refresh(subject);
     }
@@ -109,9 +114,11 @@ export class OwnStatus {
     subject.kept = { response, goodUntil, refreshAt: Math.min(time + refreshAfter, (time + goodUntil) / 2) };
   }
 
-  #failed({ kept }: Subject, problem: string): void {
-    this.#options.onProblem(problem);
-    if (kept !== undefined) kept.refreshAt = this.#options.clock.now() + RETRY_AFTER;
+  #failed(subject: Subject, problem: string): void {
+    const { clock, restAfterFailure = 0, onProblem } = this.#options;
+    onProblem(problem);
+    subject.restUntil = clock.now() + restAfterFailure;
+    if (subject.kept !== undefined) subject.kept.refreshAt = clock.now() + RETRY_AFTER;
   }
 }
 
@@ -124,7 +131,7 @@ function subjectsOf({ chain, roots, depth, url, onProblem }: OwnStatusOptions): 
       onProblem(`the issuer of our certificate "${certificate.subject}" is not at hand: add it to credentials.roots`);
     else if (responder === undefined)
       onProblem(`no OCSP responder for our certificate "${certificate.subject}": set ownStatus.url`);
-    else return [{ certificate, issuer, url: responder, kept: undefined, fetching: undefined }];
+    else return [{ certificate, issuer, url: responder, kept: undefined, fetching: undefined, restUntil: 0 }];
     return [];
   });
 }

@@ -7,6 +7,7 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<{ command:
   lab: { summary: "the whole ecosystem on one machine", load: () => import("./commands/lab.ts") },
   segw: { summary: "the security gateway", load: () => import("./commands/segw.ts") },
   henb: { summary: "a home base station", load: () => import("./commands/henb.ts") },
+  hems: { summary: "the H(e)NB management system", load: () => import("./commands/hems.ts") },
   load: { summary: "many devices that attach to a gateway", load: () => import("./commands/load.ts") },
   check: { summary: "looks into certificates: profile, path, revocation", load: () => import("./commands/check.ts") },
   aaa: { summary: "AAA server and HSS: Diameter and RADIUS", load: () => import("./commands/aaa.ts") },

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { cidr, duration, fqdn, ipAddress, path } from "../config/fields.ts";
 import { espSection, ikeSection, portsSection, profileSection } from "../ipsec/settings.ts";
 import { logSection } from "../observe/log.ts";
+import { managementSection } from "./managementConfig.ts";
 import { ocspSection } from "./ocspConfig.ts";
 
 const sections = z.strictObject({
@@ -59,6 +60,8 @@ const sections = z.strictObject({
       networkName: z.string().min(1).max(250).optional(),
     })
     .optional(),
+  /** Its H(e)MS (TS 33.320 8.3); none if left out. */
+  management: managementSection.optional(),
   /** Inner addresses to ask for. */
   requestAddresses: z
     .array(z.enum(["ipv4", "ipv6"]))

@@ -23,6 +23,7 @@ import { type DeviceState, HomeNodeB } from "./device.ts";
 import type { StatusNetwork } from "./gatewayStatus.ts";
 import { InnerNetwork } from "./innerNetwork.ts";
 import { ocspPolicy } from "./ocspConfig.ts";
+import { openManagement } from "./openManagement.ts";
 import { OuterPaths } from "./outerPaths.ts";
 import type { StatusNews } from "./statusGuard.ts";
 
@@ -60,6 +61,9 @@ export async function serveDevice(
   const outer: OuterPaths = new OuterPaths(config, (address) =>
     openPorts(device.service, observer, { addresses: [address], ports: config.local.ports }),
   );
+  const management =
+    config.management &&
+    openManagement(config.management, { tre: at(config.tre.directory), folder: at(".") }, environment, log);
   let network: InnerNetwork | undefined;
   let child: ChildSaSpec | undefined;
   let tunnelInUse: Promise<void> = Promise.resolve();
@@ -112,13 +116,15 @@ export async function serveDevice(
   }
 
   async function giveBack(): Promise<void> {
+    management?.client.detached();
     await network?.clear().catch((error) => fault("the inner network cannot be taken back", error));
   }
 
   async function useTunnel(): Promise<void> {
     const { state } = device;
     if ((state.kind !== "AwaitStatus" && state.kind !== "Attached") || child === undefined || stopping) return;
-    await network?.use(state.addresses, child.remoteSelectors, child.remote.address);
+    const { remote, remoteSelectors } = child;
+    await network?.use(state.addresses, remoteSelectors, remote.address, await management?.outside());
     if (device.state.kind === "AwaitStatus")
       log.info(
         { event: "awaitStatus", addresses: state.addresses },
@@ -135,6 +141,7 @@ export async function serveDevice(
       { event: "attached", addresses: state.addresses, dns: state.dns, ocsp: state.ocsp, eap: state.eap },
       `attached with ${state.addresses.join(" and ") || "no inner address"}`,
     );
+    management?.client.attached(state.addresses);
   }
 
   function onStatus(news: StatusNews): void {
@@ -176,6 +183,7 @@ export async function serveDevice(
       stopping = true;
       await giveBack();
       await device.stop();
+      await management?.[Symbol.asyncDispose]();
       exchanger[Symbol.dispose]();
       await observer.close();
       log.info({ event: "stopped" }, "stopped");

@@ -90,7 +90,7 @@ const commonFields = {
   recheck: duration.default(3600_000),
   /** What ends a connected peer's stay: only that it was revoked, or any refusal. */
   disconnectOn: z.enum(["revoked", "refused"]).default("revoked"),
-  /** Folder in which CRLs outlive a restart; none if left out. */
+  /** Folder in which CRLs, OCSP responses and what grace counts from outlive a restart; none if left out. */
   cache: path.optional(),
   /** How CRLs are fetched and used. */
   crl: z

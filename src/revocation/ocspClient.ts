@@ -5,6 +5,8 @@
  * for as long as policy allows, whichever ends first; a responder in trouble is left alone for growing pauses, so that ten
  * thousand devices do not each wait for it. Time, randomness and network are passed in.
  */
+
+import type { Bytes } from "../bytes/bytes.ts";
 import type { Clock, Milliseconds, Random } from "../sim/environment.ts";
 import {
   checkOcspResponse,
@@ -19,6 +21,7 @@ import type { Attempt, StatusAnswer, StatusEvidence } from "../trust/statusAnswe
 import type { Certificate } from "../x509/certificate.ts";
 import { buildOcspRequest, type CertId, certIdOf, ResponseStatus } from "../x509/ocsp.ts";
 import { describeFetchProblem } from "./fetching.ts";
+import type { OcspDisk } from "./ocspDisk.ts";
 import type { OcspMethod, OcspTransport } from "./ocspTransport.ts";
 import { type Reach, reachKey } from "./reach.ts";
 
@@ -47,6 +50,8 @@ export interface OcspClientParts {
   clock: Clock;
   random: Random;
   transport: OcspTransport;
+  /** Keeps responses beyond this process. */
+  disk?: OcspDisk;
   settings: OcspSettings;
   signatureCache: SignatureCache;
 }
@@ -99,14 +104,40 @@ export class OcspClient {
     if (known !== undefined) return known;
     const waiting = this.#underWay.get(key);
     if (waiting !== undefined) return waiting;
-    const asking = this.#askAll(question, id).finally(() => this.#underWay.delete(key));
+    const asking = this.#restoreOrAsk(question, id, key).finally(() => this.#underWay.delete(key));
     this.#underWay.set(key, asking);
     const answer = await asking;
     this.#remember(key, answer);
     return answer;
   }
 
-  async #askAll(question: OcspQuestion, id: CertId): Promise<StatusAnswer> {
+  /** From disk if that would still be in memory, else from the responders; revoked stands until they say otherwise. */
+  async #restoreOrAsk(question: OcspQuestion, id: CertId, key: string): Promise<StatusAnswer> {
+    const restored = await this.#restore(question, key);
+    const { notBefore = 0 } = question;
+    if (restored !== undefined && "evidence" in restored && restored.evidence?.kind === "ocsp") {
+      const { producedAt, nextUpdate } = restored.evidence;
+      const until = Math.min(producedAt + this.#parts.settings.reuse, nextUpdate);
+      if (restored.status !== "unknown" && until >= this.#parts.clock.now() && producedAt >= notBefore) return restored;
+    }
+    const answer = await this.#askAll(question, id, key);
+    return answer.status === "unreachable" && restored?.status === "revoked" ? restored : answer;
+  }
+
+  /** Who requires a nonce takes no response that was made for another request. */
+  async #restore(question: OcspQuestion, key: string): Promise<StatusAnswer | undefined> {
+    const { clock, disk, settings } = this.#parts;
+    if (disk === undefined || settings.nonce === "required") return undefined;
+    const stored = await disk.read(key);
+    if (stored === undefined) return undefined;
+    const now = clock.now();
+    const verdict = checkOcspResponse(this.#checkOf(question, stored.der, now));
+    if (verdict.status !== "invalid") return this.#believe(stored.url, verdict, question, now);
+    const { problem } = verdict;
+    return problem.reason === "Stale" ? this.#believe(stored.url, problem.said, question, now) : undefined;
+  }
+
+  async #askAll(question: OcspQuestion, id: CertId, key: string): Promise<StatusAnswer> {
     const attempts: Attempt[] = [];
     let unsure: StatusAnswer | undefined;
     for (const url of question.urls) {
@@ -115,7 +146,7 @@ export class OcspClient {
         attempts.push(trouble.attempt);
         continue;
       }
-      const answer = await this.#askOne(url, question, id);
+      const answer = await this.#askOne(url, question, id, key);
       if (answer.status === "good" || answer.status === "revoked") return answer;
       if ("attempts" in answer) attempts.push(...answer.attempts);
       // Another responder may know more; of those that do not, unknown says more than stale.
@@ -125,8 +156,8 @@ export class OcspClient {
     return { status: "unreachable", attempts };
   }
 
-  async #askOne(url: string, question: OcspQuestion, id: CertId): Promise<StatusAnswer> {
-    const { clock, random, transport, settings, signatureCache } = this.#parts;
+  async #askOne(url: string, question: OcspQuestion, id: CertId, key: string): Promise<StatusAnswer> {
+    const { clock, random, transport, settings, disk } = this.#parts;
     const nonce = settings.nonce === "off" ? undefined : random.bytes(settings.nonceLength);
     const method = nonce === undefined ? settings.method : "post";
     const { reach } = question;
@@ -138,21 +169,11 @@ export class OcspClient {
     );
     if (!fetched.ok) return this.#inTrouble(url, reach, fetched.problem.reason, describeFetchProblem(fetched.problem));
     const now = clock.now();
-    const check: OcspCheck = {
-      response: fetched.der,
-      certificate: question.certificate,
-      issuer: question.issuer,
-      time: now,
-      tolerance: settings.tolerance,
-      maxAge: settings.maxAge,
+    const verdict = checkOcspResponse({
+      ...this.#checkOf(question, fetched.der, now),
       nonceRequired: settings.nonce === "required",
-      trustedResponders: settings.trustedResponders,
-      allowWeakAlgorithms: settings.allowWeakAlgorithms,
-      reportDelegate: settings.delegates === "check",
-      signatureCache,
       ...(nonce === undefined ? {} : { nonce }),
-    };
-    const verdict = checkOcspResponse(check);
+    });
     if (verdict.status === "invalid") {
       const { problem } = verdict;
       if (problem.reason === "Stale") return this.#stale(url, problem, question, now);
@@ -161,12 +182,28 @@ export class OcspClient {
       const overloaded = problem.reason === "NotSuccessful" && BUSY.includes(problem.status);
       return overloaded ? this.#inTrouble(url, reach, problem.reason, message) : unusable(url, problem.reason, message);
     }
-    return this.#accept(url, verdict, question, now);
+    const answer = await this.#accept(url, verdict, question, now);
+    if (answer.status === "good" || answer.status === "revoked") disk?.write(key, { url, der: fetched.der });
+    return answer;
+  }
+
+  #checkOf({ certificate, issuer }: OcspQuestion, response: Bytes, time: Milliseconds): OcspCheck {
+    const { settings, signatureCache } = this.#parts;
+    const { tolerance, maxAge, trustedResponders, allowWeakAlgorithms, delegates } = settings;
+    return {
+      ...{ response, certificate, issuer, time, tolerance, maxAge, trustedResponders, allowWeakAlgorithms },
+      reportDelegate: delegates === "check",
+      signatureCache,
+    };
   }
 
   /** Takes what a response says, unless its signer's own certificate is no good. */
   async #accept(url: string, said: OcspStatement, question: OcspQuestion, now: Milliseconds): Promise<StatusAnswer> {
     this.#troubles.delete(troubleKey(url, question.reach));
+    return this.#believe(url, said, question, now);
+  }
+
+  async #believe(url: string, said: OcspStatement, question: OcspQuestion, now: Milliseconds): Promise<StatusAnswer> {
     if (said.delegate !== undefined) {
       const refused = await question.checkDelegate(said.delegate);
       if (refused !== undefined) return unusable(url, "DelegateNotGood", refused);

@@ -1,6 +1,6 @@
 /** The status service of a process: the configuration, the network, the disk and the threads put together. */
 import { readFileSync } from "node:fs";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import type { Clock, Random } from "../sim/environment.ts";
 import type { PeerClass, RevocationPolicy } from "../trust/revocationPolicy.ts";
 import { SignatureCache } from "../trust/signatureCache.ts";
@@ -14,8 +14,11 @@ import { REFRESH_SCHEDULE } from "./crlRefresh.ts";
 import { CrlStore } from "./crlStore.ts";
 import type { Fetcher } from "./fetching.ts";
 import { HttpExchanger } from "./httpExchange.ts";
+import { DurableLastGood, MAX_KNOWN } from "./lastGood.ts";
+import { type LastGoodDisk, LastGoodFile } from "./lastGoodFile.ts";
 import { LdapCrlFetcher } from "./ldapFetcher.ts";
 import { OcspClient } from "./ocspClient.ts";
+import { FolderOcspDisk, type OcspDisk } from "./ocspDisk.ts";
 import { HttpOcspTransport, type OcspTransport, ocspLimits } from "./ocspTransport.ts";
 import { StatusService } from "./statusService.ts";
 import { systemTimers, type Timers } from "./timers.ts";
@@ -51,6 +54,8 @@ export interface StatusServiceWorld {
   timers: Timers;
   fetcher: Fetcher;
   disk: CrlDisk;
+  ocspDisk?: OcspDisk;
+  lastGoodDisk?: LastGoodDisk;
   loader: CrlLoader;
   transport: OcspTransport;
 }
@@ -70,7 +75,9 @@ export function openStatusService(options: StatusServiceOptions): OpenStatusServ
   const { crl, ocsp } = section;
   const limits = { timeMs: crl.timeLimit, maxBytes: crl.maxBytes };
   const http = new HttpCrlFetcher(exchanger, { ...limits, maxRedirects: crl.maxRedirects });
-  const { service, crls } = assembleStatusService(options, {
+  const cache = section.cache === undefined ? undefined : resolve(folder, section.cache);
+  const ocspDisk = cache === undefined ? undefined : new FolderOcspDisk(join(cache, "ocsp"));
+  const { service, crls, lastGood } = assembleStatusService(options, {
     clock,
     random,
     timers: systemTimers,
@@ -80,7 +87,9 @@ export function openStatusService(options: StatusServiceOptions): OpenStatusServ
       "ldap:": new LdapCrlFetcher(limits),
       "file:": new FileCrlFetcher(crl.maxBytes),
     }),
-    disk: section.cache === undefined ? NO_DISK : new FolderCrlDisk(resolve(folder, section.cache)),
+    disk: cache === undefined ? NO_DISK : new FolderCrlDisk(cache),
+    ...(ocspDisk === undefined ? {} : { ocspDisk }),
+    ...(cache === undefined ? {} : { lastGoodDisk: new LastGoodFile(cache, clock, MAX_KNOWN) }),
     loader,
     transport: new HttpOcspTransport(exchanger, ocspLimits(ocsp.timeLimit)),
   });
@@ -91,6 +100,8 @@ export function openStatusService(options: StatusServiceOptions): OpenStatusServ
       service[Symbol.dispose]();
       await crls[Symbol.asyncDispose]();
       exchanger[Symbol.dispose]();
+      await lastGood?.[Symbol.asyncDispose]();
+      await ocspDisk?.[Symbol.asyncDispose]();
       await loader[Symbol.asyncDispose]();
     },
   };
@@ -99,8 +110,8 @@ export function openStatusService(options: StatusServiceOptions): OpenStatusServ
 /** The service that a section describes, in the world given. */
 export function assembleStatusService(
   options: Omit<StatusServiceOptions, "clock" | "random">,
-  { clock, random, timers, fetcher, disk, loader, transport }: StatusServiceWorld,
-): { service: StatusService; crls: CrlStore } {
+  { clock, random, timers, fetcher, disk, ocspDisk, lastGoodDisk, loader, transport }: StatusServiceWorld,
+): { service: StatusService; crls: CrlStore; lastGood: DurableLastGood | undefined } {
   const { section, folder, cas, allowWeakAlgorithms } = options;
   const certificates = (files: readonly string[]) => files.flatMap((file) => readCertificates(resolve(folder, file)));
   const signatureCache = new SignatureCache();
@@ -108,6 +119,7 @@ export function assembleStatusService(
   const leastInterval = Math.min(REFRESH_SCHEDULE.leastInterval, crl.refresh);
   const schedule = { ...REFRESH_SCHEDULE, interval: crl.refresh, leastInterval, tolerance: crl.tolerance };
   const crls = new CrlStore({ clock, random, timers, fetcher, disk, loader, schedule });
+  const lastGood = lastGoodDisk === undefined ? undefined : new DurableLastGood(lastGoodDisk, timers);
   const service = new StatusService({
     clock,
     random,
@@ -125,13 +137,15 @@ export function assembleStatusService(
       clock,
       random,
       transport,
+      ...(ocspDisk === undefined ? {} : { disk: ocspDisk }),
       settings: { ...ocsp, trustedResponders: certificates(ocsp.trustedResponders), allowWeakAlgorithms },
       signatureCache,
     }),
+    ...(lastGood === undefined ? {} : { lastGood }),
     signatureCache,
   });
   if (options.fetching !== "asked") service.start(cas);
-  return { service, crls };
+  return { service, crls, lastGood };
 }
 
 function readCertificates(file: string): Certificate[] {

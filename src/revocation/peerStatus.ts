@@ -91,12 +91,12 @@ export class PeerStatus<Owner> {
   }
 }
 
-function refusalOf(refusal: StatusRefusal): StatusRefused {
+export function refusalOf(refusal: StatusRefusal): StatusRefused {
   return { reason: refusal.reason, message: describeStatusRefusal(refusal), evidence: { ...refusal } };
 }
 
 /** "OCSP good", "CRL and OCSP good", "OCSP unreachable, tolerated", "not checked". */
-function describeStatus(status: CertificateStatus | undefined): string {
+export function describeStatus(status: CertificateStatus | undefined): string {
   if (status === undefined || status.decision.kind === "notChecked") return "not checked";
   if (status.decision.kind === "tolerated") {
     return `${status.decision.troubles.map(({ method, trouble }) => `${method.toUpperCase()} ${trouble}`).join(", ")}, tolerated`;

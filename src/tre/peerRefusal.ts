@@ -19,7 +19,7 @@ export type CredentialsProblem =
   | "IdentityMismatch"
   /** The certificate is not for the name or address connected to (TS 33.320 7.2.2-4). */
   | "NameMismatch"
-  /** The certificate breaks a rule of TS 33.310 6.1.3 or of TS 33.320's additions (7.2.5.2.1-1). */
+  /** The certificate breaks a rule of TS 33.310 6.1.3, 6.1.3a or of TS 33.320's additions (7.2.5.2.1-1, 8.3.3.1-1). */
   | "ProfileViolated"
   | "NoValidOcspResponse"
   | "CertificateRevoked"

@@ -139,7 +139,7 @@ export class SoftwareTre implements TrustedEnvironment {
   }
 }
 
-function readCertificates(file: string, what: string): Certificate[] {
+export function readCertificates(file: string, what: string): Certificate[] {
   const ders = fromPem(readText(file, what), "CERTIFICATE");
   if (ders.length === 0) throw new TreError(`${file} holds no PEM certificate: put there ${what}`);
   try {
@@ -160,7 +160,7 @@ function fqdnOf(leaf: Certificate, chainFile: string): string {
   return fqdn;
 }
 
-function readPrivateKey(file: string, leaf: Certificate, chainFile: string): KeyObject {
+export function readPrivateKey(file: string, leaf: Certificate, chainFile: string): KeyObject {
   const pem = readText(file, "the device's private key");
   let key: KeyObject;
   let publicKey: KeyObject;
@@ -196,7 +196,7 @@ function readText(file: string, what: string): string {
   }
 }
 
-function listPemFiles(folder: string): string[] {
+export function listPemFiles(folder: string): string[] {
   try {
     return readdirSync(folder).filter((name) => name.endsWith(".pem"));
   } catch (error) {

@@ -1,0 +1,211 @@
+/**
+ * Full authentications by EAP-AKA per CPU-second of an AAA server alone, over RADIUS, beside hostapd doing the same; and
+ * the memory that a session keeps.
+ *
+ * Hosting parties are another process, and take a core of their own. Our server has its HSS in the same process, with
+ * SQN and pseudonyms on disk before they are told; hostapd gets its vectors from the process of the hosting parties, and
+ * keeps nothing on a disk. Neither logs an authentication. Each figure is the median of three runs on a fresh server.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { stringify } from "yaml";
+import { Subscribers } from "../src/aaa/hss/subscribers.ts";
+import { makeTables } from "../src/aaa/tables.ts";
+import { RoleProcess } from "../src/lab/roleProcess.ts";
+import { systemEnvironment } from "../src/sim/system.ts";
+import { SqliteDatabase } from "../src/store/sqlite.ts";
+import { freePort } from "../test/net/freePort.ts";
+import type { AaaLoad } from "./aaaLoad.ts";
+import { type Bench, median, type Row } from "./bench.ts";
+import { type ProcessUsage, readUsage } from "./processUsage.ts";
+
+const RUNS = 3;
+/** More than run at once, and no more than a pilot has. */
+const SUBSCRIBERS = 2_000;
+const CONCURRENCY = 128;
+const SECRET = "a secret of the benchmark";
+const LIMIT_MS = 180_000;
+
+interface Server {
+  subject: string;
+  reference?: boolean;
+  note: string;
+  /** Authentications: before the measurement, in it, and after it for memory. */
+  counts: readonly [warmUp: number, measured: number, further: number];
+  /** A second, where the server bears no more; 0: as many as it can. */
+  rate: number;
+  start(folder: string, subscribers: AaaLoad["subscribers"], ends: AsyncDisposableStack): Promise<Running>;
+}
+
+interface Running {
+  pid: number;
+  port: number;
+  vectors?: string;
+}
+
+interface Figures {
+  perCpuSecond: number;
+  perSecond: number;
+  kbPerSession: number;
+}
+
+export const aaa: Bench = {
+  name: "aaa",
+  async run(): Promise<Row[]> {
+    const rows: Row[] = [];
+    for (const server of [hostapd, femtogate]) {
+      const runs: Figures[] = [];
+      for (let i = 0; i < RUNS; i++) runs.push(await measureOnce(server));
+      const { subject, reference = false, note } = server;
+      const row = (measure: string, of: (figures: Figures) => number, unit: string): Row => {
+        return { measure, subject, reference, note, unit, value: median(runs.map(of)) };
+      };
+      rows.push(
+        row("EAP-AKA full authentications per CPU-second of the AAA server", (it) => it.perCpuSecond, "/s"),
+        row("EAP-AKA full authentications on the clock", (it) => it.perSecond, "/s"),
+        row("memory per AAA session", (it) => it.kbPerSession, "kB"),
+      );
+    }
+    return rows;
+  },
+};
+
+async function measureOnce(server: Server): Promise<Figures> {
+  await using ends = new AsyncDisposableStack();
+  const folder = await mkdtemp(join(tmpdir(), "femtogate-bench-aaa-"));
+  ends.defer(() => rm(folder, { recursive: true, force: true }));
+  const subscribers = Array.from({ length: SUBSCRIBERS }, (_, index) => ({
+    imsi: `00101${String(index).padStart(10, "0")}`,
+    k: Buffer.from(systemEnvironment.random.bytes(16)).toString("hex"),
+    opc: Buffer.from(systemEnvironment.random.bytes(16)).toString("hex"),
+  }));
+  const { pid, port, vectors } = await server.start(folder, subscribers, ends);
+  const { rate } = server;
+  const load = await startLoad(folder, rate, { port, secret: SECRET, subscribers, ...(vectors && { vectors }) }, ends);
+  const [warmUp, measured, further] = server.counts;
+  await load(warmUp);
+  const before = await readUsage(pid);
+  const begin = performance.now();
+  await load(measured);
+  const seconds = (performance.now() - begin) / 1000;
+  const after: ProcessUsage = await readUsage(pid);
+  await load(further);
+  const full = await readUsage(pid);
+  return {
+    perCpuSecond: (measured * 1000) / (after.cpuMs - before.cpuMs),
+    perSecond: measured / seconds,
+    kbPerSession: (full.residentKb - after.residentKb) / further,
+  };
+}
+
+/** Gives what runs so many authentications. */
+async function startLoad(
+  folder: string,
+  rate: number,
+  load: AaaLoad,
+  ends: AsyncDisposableStack,
+): Promise<(count: number) => Promise<void>> {
+  const file = join(folder, "load.json");
+  writeFileSync(file, JSON.stringify(load));
+  const role = RoleProcess.start({
+    name: "hosting parties",
+    program: join(import.meta.dirname, "./aaaLoad.ts"),
+    args: [file],
+    prefix: [],
+    onRecord: () => undefined,
+  });
+  ends.defer(() => role.crash());
+  await role.waitFor("hosting parties", ({ event }) => event === "ready", LIMIT_MS);
+  return async (count) => {
+    const done = role.waitFor("authentications", ({ event }) => event === "done", LIMIT_MS);
+    role.say(`${count} ${CONCURRENCY} ${rate}`);
+    await done;
+  };
+}
+
+const femtogate: Server = {
+  subject: "femtogate aaa",
+  counts: [6_000, 10_000, 20_000],
+  rate: 0,
+  note: "HSS in the same process; SQN and pseudonyms durable before they are told",
+  async start(folder, subscribers, ends) {
+    writeFileSync(join(folder, "secret"), SECRET);
+    const file = join(folder, "aaa.yaml");
+    writeFileSync(
+      file,
+      stringify({
+        radius: {
+          authentication: [{ address: "127.0.0.1", port: 0 }],
+          clients: [{ name: "segw", block: "127.0.0.1", secretFile: "secret" }],
+        },
+        policy: { unknownDevices: "allow", hostingPartyBinding: "off" },
+        log: { level: "error" },
+      }),
+    );
+    const database = new SqliteDatabase(join(folder, "aaa.sqlite"));
+    await makeTables(database);
+    const known = new Subscribers(database);
+    await Promise.all(
+      subscribers.map(({ imsi, k, opc }) =>
+        known.add({ imsi, algorithm: "milenage", k: Buffer.from(k, "hex"), opc: Buffer.from(opc, "hex") }),
+      ),
+    );
+    await database.close();
+    const { radius, pid } = await startAaa(file, ends);
+    return { pid, port: radius };
+  },
+};
+
+async function startAaa(file: string, ends: AsyncDisposableStack): Promise<{ pid: number; radius: number }> {
+  const role = RoleProcess.start({
+    name: "femtogate aaa",
+    program: join(import.meta.dirname, "./peers/femtogateAaa.ts"),
+    args: [file],
+    prefix: [],
+    onRecord: () => undefined,
+  });
+  ends.defer(() => role.crash());
+  const { radius } = await role.waitFor("server", ({ event }) => event === "ready", LIMIT_MS);
+  return { pid: role.pid!, radius: (radius as number[])[0]! };
+}
+
+const hostapd: Server = {
+  subject: "hostapd 2.10",
+  reference: true,
+  counts: [500, 1_500, 500],
+  // It keeps 1000 sessions at most, each for five seconds after its end.
+  rate: 170,
+  note: "vectors from another process, nothing on disk",
+  async start(folder, _subscribers, ends) {
+    mkdirSync(join(folder, "hostapd"));
+    const port = await freePort();
+    const vectors = join(folder, "vectors.sock");
+    writeFileSync(join(folder, "users"), '"0"* AKA\n');
+    writeFileSync(join(folder, "clients"), `127.0.0.1/32 ${SECRET}\n`);
+    writeFileSync(
+      join(folder, "hostapd.conf"),
+      `interface=none
+driver=none
+logger_stdout=0
+logger_syslog=0
+radius_server_clients=${folder}/clients
+radius_server_auth_port=${port}
+eap_server=1
+eap_user_file=${folder}/users
+eap_sim_db=unix:${vectors}
+eap_sim_id=3
+`,
+    );
+    const child: ChildProcess = spawn("hostapd", [join(folder, "hostapd.conf")], {
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    ends.defer(async () => void child.kill("SIGKILL"));
+    for await (const line of createInterface({ input: child.stdout! })) if (line.includes("AP-ENABLED")) break;
+    child.stdout!.resume();
+    return { pid: child.pid!, port, vectors };
+  },
+};

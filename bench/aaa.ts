@@ -1,9 +1,9 @@
 /**
- * Full authentications by EAP-AKA per CPU-second of an AAA server alone, over RADIUS, beside hostapd doing the same; and
- * the memory that a session keeps.
+ * Full authentications by EAP-AKA per CPU-second of an AAA server alone, over RADIUS, beside hostapd doing the same; the
+ * memory that a session keeps; and combined attachments (see aaaCombined.ts).
  *
  * Hosting parties are another process, and take a core of their own. Our server has its HSS in the same process, with
- * SQN and pseudonyms on disk before they are told; hostapd gets its vectors from the process of the hosting parties, and
+ * SQN on disk before a vector is used; hostapd gets its vectors from the process of the hosting parties, and
  * keeps nothing on a disk. Neither logs an authentication. Each figure is the median of three runs on a fresh server.
  */
 import { type ChildProcess, spawn } from "node:child_process";
@@ -12,14 +12,11 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { stringify } from "yaml";
-import { Subscribers } from "../src/aaa/hss/subscribers.ts";
-import { makeTables } from "../src/aaa/tables.ts";
 import { RoleProcess } from "../src/lab/roleProcess.ts";
-import { systemEnvironment } from "../src/sim/system.ts";
-import { SqliteDatabase } from "../src/store/sqlite.ts";
 import { freePort } from "../test/net/freePort.ts";
+import { combinedAttachments } from "./aaaCombined.ts";
 import type { AaaLoad } from "./aaaLoad.ts";
+import { makeSubscribers, startAaa, writeAaa } from "./aaaServer.ts";
 import { type Bench, median, type Row } from "./bench.ts";
 import { type ProcessUsage, readUsage } from "./processUsage.ts";
 
@@ -70,7 +67,7 @@ export const aaa: Bench = {
         row("memory per AAA session", (it) => it.kbPerSession, "kB"),
       );
     }
-    return rows;
+    return [...rows, ...(await combinedAttachments())];
   },
 };
 
@@ -78,11 +75,7 @@ async function measureOnce(server: Server): Promise<Figures> {
   await using ends = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), "femtogate-bench-aaa-"));
   ends.defer(() => rm(folder, { recursive: true, force: true }));
-  const subscribers = Array.from({ length: SUBSCRIBERS }, (_, index) => ({
-    imsi: `00101${String(index).padStart(10, "0")}`,
-    k: Buffer.from(systemEnvironment.random.bytes(16)).toString("hex"),
-    opc: Buffer.from(systemEnvironment.random.bytes(16)).toString("hex"),
-  }));
+  const subscribers = makeSubscribers(SUBSCRIBERS);
   const { pid, port, vectors } = await server.start(folder, subscribers, ends);
   const { rate } = server;
   const load = await startLoad(folder, rate, { port, secret: SECRET, subscribers, ...(vectors && { vectors }) }, ends);
@@ -131,47 +124,20 @@ const femtogate: Server = {
   subject: "femtogate aaa",
   counts: [6_000, 10_000, 20_000],
   rate: 0,
-  note: "HSS in the same process; SQN and pseudonyms durable before they are told",
+  note: "HSS in the same process; SQN durable before a vector is used",
   async start(folder, subscribers, ends) {
     writeFileSync(join(folder, "secret"), SECRET);
-    const file = join(folder, "aaa.yaml");
-    writeFileSync(
-      file,
-      stringify({
-        radius: {
-          authentication: [{ address: "127.0.0.1", port: 0 }],
-          clients: [{ name: "segw", block: "127.0.0.1", secretFile: "secret" }],
-        },
-        policy: { unknownDevices: "allow", hostingPartyBinding: "off" },
-        log: { level: "error" },
-      }),
-    );
-    const database = new SqliteDatabase(join(folder, "aaa.sqlite"));
-    await makeTables(database);
-    const known = new Subscribers(database);
-    await Promise.all(
-      subscribers.map(({ imsi, k, opc }) =>
-        known.add({ imsi, algorithm: "milenage", k: Buffer.from(k, "hex"), opc: Buffer.from(opc, "hex") }),
-      ),
-    );
-    await database.close();
-    const { radius, pid } = await startAaa(file, ends);
+    const file = await writeAaa(folder, subscribers, {
+      radius: {
+        authentication: [{ address: "127.0.0.1", port: 0 }],
+        clients: [{ name: "segw", block: "127.0.0.1", secretFile: "secret" }],
+      },
+      policy: { unknownDevices: "allow", hostingPartyBinding: "off" },
+    });
+    const { pid, radius } = await startAaa(file, ends);
     return { pid, port: radius };
   },
 };
-
-async function startAaa(file: string, ends: AsyncDisposableStack): Promise<{ pid: number; radius: number }> {
-  const role = RoleProcess.start({
-    name: "femtogate aaa",
-    program: join(import.meta.dirname, "./peers/femtogateAaa.ts"),
-    args: [file],
-    prefix: [],
-    onRecord: () => undefined,
-  });
-  ends.defer(() => role.crash());
-  const { radius } = await role.waitFor("server", ({ event }) => event === "ready", LIMIT_MS);
-  return { pid: role.pid!, radius: (radius as number[])[0]! };
-}
 
 const hostapd: Server = {
   subject: "hostapd 2.10",

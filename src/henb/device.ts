@@ -24,9 +24,9 @@ import { blockSelector, connectionFrom } from "../ipsec/settings.ts";
 import type { Clock, Milliseconds, Random, Timers } from "../sim/environment.ts";
 import { AuthSignatureError } from "../tre/authSignature.ts";
 import type { HostingPartyModule } from "../tre/hostingPartyModule.ts";
-import { IdType, identityText } from "../tre/identity.ts";
 import type { PeerRefusal, TrustedEnvironment } from "../tre/trustedEnvironment.ts";
 import type { DeviceConfig } from "./config.ts";
+import { HostingParty } from "./hostingParty.ts";
 
 /** Each named for what the device waits for or has. */
 export type DeviceState =
@@ -74,12 +74,13 @@ export class HomeNodeB implements IkeDecisions {
   readonly service: IkeService;
   readonly #options: DeviceOptions;
   #state: DeviceState = { kind: "Idle" };
-  #method: "EAP-AKA" | "EAP-AKA'" = "EAP-AKA";
+  readonly #hostingParty: HostingParty | undefined;
   #connection: Connection | undefined;
   #cancelRetry: () => void = () => undefined;
   readonly #children = new Set<ChildSaId>();
 
   constructor(options: DeviceOptions) {
+    if (options.hostingParty !== undefined) this.#hostingParty = new HostingParty(options.hostingParty);
     this.#options = options;
     const { clock, random, timers, config, exportKeys } = options;
     this.service = new IkeService({
@@ -172,35 +173,8 @@ export class HomeNodeB implements IkeDecisions {
 
   /** A.2-5, A.2-6: EAP and everything made from its key happen in the hosting party's module. */
   async hostingParty(step: HostingPartyRequest): Promise<HostingPartyAnswer | PeerRefusal> {
-    const module = this.#options.hostingParty;
-    if (module === undefined) return { reason: "NoHostingParty", message: "no hosting party's module is configured" };
-    switch (step.kind) {
-      case "begin": {
-        const idData = await module.begin();
-        return {
-          kind: "identity",
-          identity: { idType: IdType.RFC822_ADDR, idData, text: identityText(IdType.RFC822_ADDR, idData) },
-        };
-      }
-      case "receive": {
-        const answer = await module.receive(step.packet);
-        if (answer.kind === "respond") return answer;
-        if (answer.kind === "failed") return { reason: answer.refusal.reason, message: answer.refusal.message };
-        if (answer.kind === "ignored")
-          return { reason: "EapIgnored", message: `the gateway's EAP packet makes no sense: ${answer.problem}` };
-        this.#method = answer.method;
-        return { kind: "succeeded" };
-      }
-      case "computeAuth":
-        return { kind: "auth", data: await module.computeAuth(step.prf, step.octets) };
-      case "verifyAuth":
-        if (await module.verifyAuth(step.prf, step.octets, step.auth))
-          return { kind: "verified", eap: EAP_OUTCOMES[this.#method] };
-        return {
-          reason: "WrongAuth",
-          message: "the gateway's last AUTH was not made with the key of the EAP conversation (TS 33.320 A.2)",
-        };
-    }
+    if (this.#hostingParty !== undefined) return this.#hostingParty.carryOut(step);
+    return { reason: "NoHostingParty", message: "no hosting party's module is configured" };
   }
 
   /** A device assigns nothing. */
@@ -323,4 +297,3 @@ function requestAttributes(config: DeviceConfig): number[] {
 const LEAST_WAIT = 1_000;
 
 /** How an EAP conversation ended, for people. */
-const EAP_OUTCOMES = { "EAP-AKA": "aka success", "EAP-AKA'": "aka' success" } as const;

@@ -38,11 +38,16 @@ export async function writeAaa(folder: string, subscribers: readonly Subscriber[
   return file;
 }
 
-/** Its process, and its first port of either protocol. */
-export async function startAaa(
-  file: string,
-  ends: AsyncDisposableStack,
-): Promise<{ pid: number; radius: number; diameter: number }> {
+export interface RunningAaa {
+  pid: number;
+  /** The first port of either protocol. */
+  radius: number;
+  diameter: number;
+  /** Octets in use, without garbage. */
+  memory(): Promise<number>;
+}
+
+export async function startAaa(file: string, ends: AsyncDisposableStack): Promise<RunningAaa> {
   const role = RoleProcess.start({
     name: "femtogate aaa",
     program: join(import.meta.dirname, "./peers/femtogateAaa.ts"),
@@ -52,7 +57,12 @@ export async function startAaa(
   });
   ends.defer(() => role.crash());
   const { radius, diameter } = await role.waitFor("server", ({ event }) => event === "ready", LIMIT_MS);
-  return { pid: role.pid!, radius: (radius as number[])[0]!, diameter: (diameter as number[])[0]! };
+  const memory = async () => {
+    const told = role.waitFor("memory", ({ event }) => event === "memory", LIMIT_MS);
+    role.say("memory");
+    return (await told).octets as number;
+  };
+  return { pid: role.pid!, radius: (radius as number[])[0]!, diameter: (diameter as number[])[0]!, memory };
 }
 
 const LIMIT_MS = 60_000;

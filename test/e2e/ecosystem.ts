@@ -20,6 +20,7 @@ import type { AaaClient } from "../../src/segw/aaa/client.ts";
 import { type GatewayConfig, gatewayConfig } from "../../src/segw/config.ts";
 import { type GatewayCredentials, SecurityGateway } from "../../src/segw/gateway.ts";
 import { type Link, World } from "../../src/sim/world.ts";
+import type { HostingPartyModule } from "../../src/tre/hostingPartyModule.ts";
 import { SoftwareTre } from "../../src/tre/softwareTre.ts";
 import type { TrustedEnvironment } from "../../src/tre/trustedEnvironment.ts";
 import { InlineLoader } from "../revocation/storeWorld.ts";
@@ -191,6 +192,8 @@ export class SimulatedGateway extends Party {
 
 export interface DeviceOptions {
   index?: number;
+  /** Authenticates after the device (TS 33.320 A.2). */
+  hostingParty?: HostingPartyModule;
   /** Puts something in the TrE's place that is not as it should be. */
   tre?: (tre: TrustedEnvironment) => TrustedEnvironment;
 }
@@ -203,8 +206,9 @@ export class SimulatedDevice extends Party {
   pathsSought = 0;
   readonly #ports: WorldPorts;
 
-  constructor({ world }: Ecosystem, folder: string, changes: Changes, { index = 1, tre = (it) => it }: DeviceOptions) {
+  constructor({ world }: Ecosystem, folder: string, changes: Changes, options: DeviceOptions) {
     super();
+    const { index = 1, tre = (it) => it, hostingParty } = options;
     this.address = `192.0.2.${10 + index}`;
     const config = deviceConfig.parse({
       tre: { directory: join(folder, "tre"), files: join(folder, "files") },
@@ -227,7 +231,7 @@ export class SimulatedDevice extends Party {
       ocspMaxAge: config.ocsp.maxAge,
     });
     this.device = new HomeNodeB({
-      hostingParty: undefined,
+      hostingParty,
       config,
       tre: tre(software),
       clock: world,

@@ -9,7 +9,9 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { z } from "zod";
 import { aaaConfig } from "../src/aaa/config.ts";
+import { policyFile } from "../src/cli/check/rolePolicy.ts";
 import type { Command } from "../src/cli/command.ts";
+import { hemsConfig } from "../src/hems/config.ts";
 import { deviceConfig } from "../src/henb/config.ts";
 import { loadConfig } from "../src/henb/loadConfig.ts";
 import { gatewayConfig } from "../src/segw/config.ts";
@@ -34,7 +36,9 @@ export interface ConfiguredRole {
 export const CONFIGURED_ROLES: readonly ConfiguredRole[] = [
   role("segw", gatewayConfig, "src/segw/config.ts", "gatewayConfig"),
   role("henb", deviceConfig, "src/henb/config.ts", "deviceConfig"),
+  role("hems", hemsConfig, "src/hems/config.ts", "hemsConfig"),
   role("aaa", aaaConfig, "src/aaa/config.ts", "aaaConfig"),
+  role("check", policyFile, "src/cli/check/rolePolicy.ts", "policyFile"),
   role("load", loadConfig, "src/henb/loadConfig.ts", "loadConfig"),
 ];
 
@@ -119,9 +123,11 @@ function refusalsPage(): Page {
   ]);
   return {
     title: "Refusal reasons",
-    text: `What stands as \`reason\` in the log when an IKE SA is refused or fails. The peer hears a notify and no more: the one
-named here, else AUTHENTICATION_FAILED where it can be told at all. What to do about each is in the guides:
-[gateway](../guides/segw.md#when-a-device-is-refused), [device](../guides/henb.md#when-it-does-not-attach).
+    text: `What stands as \`reason\` in the log when an IKE SA or a session with the H(e)MS is refused or fails. The peer hears no
+reason: of an IKE SA the notify that is named here, else AUTHENTICATION_FAILED where it can be told at all; of a TLS connection
+its end. What to do about each is in the guides: [gateway](../guides/segw.md#when-a-device-is-refused),
+[device](../guides/henb.md#when-it-does-not-attach), [H(e)MS](../guides/hems.md#when-a-device-is-refused), [device towards its
+H(e)MS](../guides/hems.md#when-a-device-gets-no-session).
 
 ${table(["reason", "in the log of", "message", "notify", "where"], rows)}`,
   };
@@ -176,7 +182,12 @@ const NOTATION = `A duration is written as \`500ms\`, \`30s\`, \`5m\`, \`4h\` or
 looked for from the folder of the configuration file. A key that is not listed is refused, with the line and what may
 have been meant.`;
 
-const SIDE_NAMES: Readonly<Record<Side, string>> = { segw: "SeGW", henb: "H(e)NB" };
+const SIDE_NAMES: Readonly<Record<Side, string>> = {
+  segw: "SeGW",
+  henb: "H(e)NB",
+  hems: "H(e)MS",
+  management: "H(e)NB towards its H(e)MS",
+};
 
 if (import.meta.main) {
   const files = await referenceFiles();

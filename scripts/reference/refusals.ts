@@ -8,7 +8,7 @@ import type { SourceFile } from "../tidy/tree.ts";
 import { propertiesOf, sourcesAt, textOf, textsOf } from "./sources.ts";
 
 /** Whose log the reason can stand in. */
-export type Side = "segw" | "henb";
+export type Side = "segw" | "henb" | "hems" | "management";
 
 export interface Refusal {
   reason: string;
@@ -142,11 +142,15 @@ function empty(reason: string): Found {
 }
 
 const BOTH = ["segw", "henb"] as const;
+const TLS = ["hems", "management"] as const;
 
 /** A file that is named goes before the folder it lies in. */
 const PLACES: readonly { path: string; sides: readonly Side[] }[] = [
   { path: "src/segw", sides: ["segw"] },
   { path: "src/henb", sides: ["henb"] },
+  { path: "src/henb/management.ts", sides: ["management"] },
+  { path: "src/henb/managementSession.ts", sides: ["management"] },
+  { path: "src/henb/openManagement.ts", sides: ["management"] },
   { path: "src/ike", sides: BOTH },
   { path: "src/ike/sa/responder.ts", sides: ["segw"] },
   { path: "src/ike/sa/eapRelay.ts", sides: ["segw"] },
@@ -154,9 +158,13 @@ const PLACES: readonly { path: string; sides: readonly Side[] }[] = [
   { path: "src/ike/sa/hostingPartyRound.ts", sides: ["henb"] },
   { path: "src/ipsec", sides: BOTH },
   { path: "src/tre", sides: BOTH },
+  { path: "src/tre/inBandStatus.ts", sides: [...BOTH, "management"] },
   { path: "src/tre/integrityReport.ts", sides: ["segw"] },
-  { path: "src/trust/pathRefusal.ts", sides: BOTH },
-  { path: "src/trust/statusAnswer.ts", sides: ["segw"] },
+  { path: "src/tre/peerPath.ts", sides: [...BOTH, ...TLS] },
+  { path: "src/tre/peerProfile.ts", sides: [...BOTH, ...TLS] },
+  { path: "src/tre/tlsPeer.ts", sides: TLS },
+  { path: "src/trust/pathRefusal.ts", sides: [...BOTH, ...TLS] },
+  { path: "src/trust/statusAnswer.ts", sides: ["segw", ...TLS] },
 ];
 
 /** Files that turn a refusal into a sentence. */
@@ -164,8 +172,10 @@ const DESCRIBING: ReadonlySet<string> = new Set(["src/trust/pathRefusal.ts", "sr
 
 /** Reasons of shared code that only one side can come to. */
 const SIDES: Readonly<Record<string, readonly Side[]>> = {
-  // A gateway answers, and does not connect to a name.
-  NameMismatch: ["henb"],
+  // Whoever answers does not connect to a name.
+  NameMismatch: ["henb", "management"],
+  // A device does not judge itself.
+  IdentityNotFqdn: ["segw", "hems"],
   NoAaaServer: ["segw"],
   NoHostingParty: ["henb"],
   PeerUnresponsive: ["henb"],
@@ -177,6 +187,8 @@ const NEVER_LOGGED: ReadonlySet<string> = new Set([
   // Nobody asks a device for an address; it stands there because the question has to be answered.
   "src/henb/device.ts NotAGateway",
   "src/henb/load.ts NotAGateway",
+  // The session ends because the tunnel or the device does, which is logged as such.
+  "src/henb/managementSession.ts HemsCancelled",
   // Of paths that are validated with a name or with CRLs; the roles check both after the path.
   "src/trust/pathRefusal.ts NameMismatch",
   "src/trust/pathRefusal.ts Revoked",

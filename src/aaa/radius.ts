@@ -132,6 +132,8 @@ export class RadiusFront {
       },
       this.#gateway(client),
     );
+    // Diameter has STR for that.
+    if (kind === "stop") this.#options.aaa.end(session, "accountingStop", this.#gateway(client));
     return answer;
   }
 

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import type { Bytes } from "../bytes/bytes.ts";
 import { makeErrorAnswer } from "../diameter/codec/commands.ts";
 import { Application, ResultCode, VENDOR_3GPP } from "../diameter/codec/numbers.ts";
+import { reportMessages } from "../diameter/transport/messageRecord.ts";
 import { DiameterService, type TlsCredentials } from "../diameter/transport/service.ts";
 import { KDF_1 } from "../eap/aka/variant.ts";
 import type { BoundedServer } from "../http/boundedServer.ts";
@@ -220,6 +221,7 @@ class Aaa {
         else answer(answerDeregistration(message, this.#identity, (imsi) => this.#subscriberGone(imsi)));
       },
       onEvent: (event) => this.#log.info({ event: event.kind, detail: event }, `Diameter: ${event.kind}`),
+      trace: this.#config.log.messages ? reportMessages(({ record, text }) => this.#log.info(record, text)) : undefined,
     });
     this.ports.diameter = this.#diameter.addresses().map(({ port }) => port);
   }

@@ -197,7 +197,6 @@ export class AaaServer {
       device: session?.device ?? report.device,
       subscriber: session?.subscriber ?? report.subscriber,
     });
-    if (report.kind === "stop") this.end(report.session, "accountingStop", gateway);
   }
 
   /** Forced detach: the gateway is told to end the session. True if it did, or had none. */

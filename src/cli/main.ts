@@ -7,6 +7,7 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<{ command:
   lab: { summary: "the whole ecosystem on one machine", load: () => import("./commands/lab.ts") },
   segw: { summary: "the security gateway", load: () => import("./commands/segw.ts") },
   henb: { summary: "a home base station", load: () => import("./commands/henb.ts") },
+  hems: { summary: "the H(e)NB management system", load: () => import("./commands/hems.ts") },
   load: { summary: "many devices that attach to a gateway", load: () => import("./commands/load.ts") },
   check: { summary: "looks into certificates: profile, path, revocation", load: () => import("./commands/check.ts") },
   aaa: { summary: "AAA server and HSS: Diameter and RADIUS", load: () => import("./commands/aaa.ts") },
@@ -14,6 +15,8 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<{ command:
 };
 
 const VERSION = "0.1.0";
+/** Milliseconds in which a command that is done should have let go of everything. */
+const LINGER = 5_000;
 
 async function main(argv: readonly string[], io: Io): Promise<number> {
   const [name, ...args] = argv;
@@ -90,3 +93,9 @@ process.exitCode = await main(process.argv.slice(2), {
 });
 // Standard input, listened to, would keep a process that has done its work.
 if (process.env[END_WITH_STDIN] !== undefined) process.stdin.destroy();
+// What is still open now was forgotten: that is a defect, and to be told, but no reason to stay.
+setTimeout(() => {
+  const open = process.getActiveResourcesInfo();
+  process.stderr.write(`femtogate: ended with ${open.join(", ")} still open\n`);
+  process.exit();
+}, LINGER).unref();

@@ -5,6 +5,7 @@
  * All calls are synchronous hand-overs; results that need time come as `PlaneEvent`s.
  */
 import type { Bytes } from "../bytes/bytes.ts";
+import type { Hold } from "./hold.ts";
 import type { TrafficSelector } from "./selector.ts";
 
 /** An ESP SPI, 256..2^32-1 (RFC 4303 2.1). */
@@ -54,8 +55,8 @@ export interface ChildSaSpec {
   replayWindow: number;
   /** Announces `soft` once either direction passes these, `hard` once past `hardPackets` (no packet is sent after). */
   limits?: { softBytes?: number; softPackets?: number; hardPackets?: number };
-  /** Drops outbound user traffic while true (TS 33.320 7.2.3 note 2: post-tunnel status check). */
-  hold?: boolean;
+  /** Carries no user packet in either direction until `setHold` ends it (TS 33.320 7.2.3-5). */
+  hold?: Hold;
 }
 
 export interface ChildSaUsage {
@@ -65,6 +66,8 @@ export interface ChildSaUsage {
   outboundPackets: number;
   replayed: number;
   integrityFailures: number;
+  /** Packets of both directions dropped while the CHILD SA was on hold. */
+  held: number;
 }
 
 export type PlaneEvent =
@@ -86,8 +89,8 @@ export interface DataPlane {
   remove(id: ChildSaId): void;
   /** Changes the outer addresses of a CHILD SA after NAT rebinding. */
   move(id: ChildSaId, local: UdpAddress, remote: UdpAddress): void;
-  /** Ends or starts `hold`. */
-  setHold(id: ChildSaId, hold: boolean): void;
+  /** Starts or changes the hold, or ends it where `hold` is undefined. */
+  setHold(id: ChildSaId, hold: Hold | undefined): void;
   /** Counters so far, or undefined for an unknown id. */
   usage(id: ChildSaId): ChildSaUsage | undefined;
   /** Takes an ESP packet that the IKE socket received in UDP (RFC 3948); `packet` starts at the ESP SPI. */

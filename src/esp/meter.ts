@@ -12,6 +12,7 @@ export class SaMeter {
   #outboundPackets = 0;
   #replayed = 0;
   #integrityFailures = 0;
+  #held = 0;
   #announced: "nothing" | "soft" | "hard" = "nothing";
 
   constructor(spec: ChildSaSpec, onEvent: (event: PlaneEvent) => void) {
@@ -45,6 +46,10 @@ export class SaMeter {
     this.#integrityFailures += 1;
   }
 
+  held(): void {
+    this.#held += 1;
+  }
+
   /** Ends sending for good, as at the last sequence number (RFC 4303 3.3.3). */
   exhaust(): void {
     this.#announce("hard");
@@ -58,6 +63,7 @@ export class SaMeter {
       outboundPackets: this.#outboundPackets,
       replayed: this.#replayed,
       integrityFailures: this.#integrityFailures,
+      held: this.#held,
     };
   }
 

@@ -6,6 +6,7 @@ import type { Bytes } from "../bytes/bytes.ts";
 import type { Random } from "../sim/environment.ts";
 import type { ChildSaId, ChildSaSpec, ChildSaUsage, PlaneEvent, UdpAddress } from "./dataPlane.ts";
 import { EspError, type EspProblem } from "./error.ts";
+import { type Hold, passesIn, passesOut } from "./hold.ts";
 import { type Flow, readFlow } from "./ipPacket.ts";
 import { type InstalledSa, SaDatabase } from "./saDatabase.ts";
 import { NextHeader, open, readEspHeader, seal } from "./transform.ts";
@@ -57,7 +58,7 @@ export class EspProcessor {
     sa.announcedRemote = undefined;
   }
 
-  setHold(id: ChildSaId, hold: boolean): void {
+  setHold(id: ChildSaId, hold: Hold | undefined): void {
     const sa = this.#database.byId(id);
     if (sa !== undefined) sa.hold = hold;
   }
@@ -81,7 +82,7 @@ export class EspProcessor {
     }
     const sa = this.#database.forOutbound(flow);
     if (sa === undefined) return this.#drop("NoSa");
-    if (sa.hold) return this.#drop("Held");
+    if (sa.hold !== undefined && !passesOut(sa.hold, flow)) return this.#dropHeld(sa);
     if (sa.meter.exhausted) return this.#drop("Exhausted");
     const sequence = sa.nextSequence();
     if (sequence === undefined) {
@@ -132,6 +133,7 @@ export class EspProcessor {
     if (nextHeader === NextHeader.DUMMY) return undefined;
     const flow = innerFlow(nextHeader, payload);
     if (!sa.carriesIn(flow)) throw new EspError("SelectorMismatch", "inner packet", 0, "not what the SA is for");
+    if (sa.hold !== undefined && !passesIn(sa.hold, flow)) return this.#dropHeld(sa);
     sa.meter.inbound(flow.length);
     return payload.subarray(0, flow.length);
   }
@@ -144,6 +146,11 @@ export class EspProcessor {
       sa.announcedRemote = { ...from };
       this.#onEvent({ kind: "remoteMoved", id: sa.id, remote: { ...from } });
     }
+  }
+
+  #dropHeld(sa: InstalledSa): undefined {
+    sa.meter.held();
+    return this.#drop("Held");
   }
 
   #dropRefused(error: unknown): undefined {

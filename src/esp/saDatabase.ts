@@ -8,6 +8,7 @@
 import { sameBytes } from "../bytes/bytes.ts";
 import { createEspCipher, type EspCipher } from "./cipher.ts";
 import type { ChildSaId, ChildSaSpec, PlaneEvent, UdpAddress } from "./dataPlane.ts";
+import type { Hold } from "./hold.ts";
 import type { Flow } from "./ipPacket.ts";
 import { SaMeter } from "./meter.ts";
 import { ReplayWindow } from "./replayWindow.ts";
@@ -29,7 +30,7 @@ export class InstalledSa {
   readonly #lastSequence: number;
   local: UdpAddress;
   remote: UdpAddress;
-  hold: boolean;
+  hold: Hold | undefined;
   /** The address last announced as `remoteMoved`, so that one move is told once. */
   announcedRemote: UdpAddress | undefined = undefined;
   /** The sequence number used last; 0 before the first. */
@@ -49,7 +50,7 @@ export class InstalledSa {
     this.#lastSequence = spec.suite.esn ? Number.MAX_SAFE_INTEGER : 0xffff_ffff;
     this.local = spec.local;
     this.remote = spec.remote;
-    this.hold = spec.hold ?? false;
+    this.hold = spec.hold;
   }
 
   /** The next sequence number, from 1, or undefined if none is left: they never cycle (RFC 4303 3.3.3). */

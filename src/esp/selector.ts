@@ -33,10 +33,14 @@ function portMatches(selector: TrafficSelector, port: number): boolean {
   if (isOpaque(selector)) return port < 0;
   if (port >= 0) return selector.startPort <= port && port <= selector.endPort;
   // A later fragment could belong to any port, so only "any port" covers it (RFC 4301 7).
-  return selector.startPort === 0 && selector.endPort === 0xffff;
+  return isAnyPort(selector);
+}
+
+export function isAnyPort({ startPort, endPort }: Pick<TrafficSelector, "startPort" | "endPort">): boolean {
+  return startPort === 0 && endPort === 0xffff;
 }
 
 /** Matches packets that show no port, such as later fragments (RFC 7296 3.13.1: start 65535, end 0). */
-function isOpaque(selector: TrafficSelector): boolean {
-  return selector.startPort === 0xffff && selector.endPort === 0;
+export function isOpaque({ startPort, endPort }: Pick<TrafficSelector, "startPort" | "endPort">): boolean {
+  return startPort === 0xffff && endPort === 0;
 }

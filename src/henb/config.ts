@@ -1,10 +1,12 @@
 /** The device's configuration file (YAML); docs/guides/henb.md shows a complete one. */
 import { z } from "zod";
 import { cidr, duration, fqdn, ipAddress, path } from "../config/fields.ts";
-import { deviceOcspSection, espSection, ikeSection, portsSection, profileSection } from "../ipsec/settings.ts";
+import { espSection, ikeSection, portsSection, profileSection } from "../ipsec/settings.ts";
 import { logSection } from "../observe/log.ts";
+import { managementSection } from "./managementConfig.ts";
+import { ocspSection } from "./ocspConfig.ts";
 
-export const deviceConfig = z.strictObject({
+const sections = z.strictObject({
   /** The trusted environment, here one in software. */
   tre: z.strictObject({
     /** Folder of the trusted environment: identity, key, roots, manifest. */
@@ -32,8 +34,8 @@ export const deviceConfig = z.strictObject({
   ike: ikeSection,
   /** How user packets are protected. */
   esp: espSection,
-  /** The gateway's revocation status in-band; a missing or bad answer ends the attempt (TS 33.320 7.2.3-4). */
-  ocsp: deviceOcspSection,
+  /** How the gateway's revocation status is checked; without a valid `good` there is no attachment (TS 33.320 7.2.3-4). */
+  ocsp: ocspSection,
   /** Sends INTEGRITY_INFO, the state of trust as the TrE signs it (TS 33.320 7.2.2-13). */
   sendIntegrityInfo: z.boolean().default(false),
   /** What the gateway's certificate must keep to (TS 33.320 7.2.5.2.1-1). */
@@ -58,6 +60,8 @@ export const deviceConfig = z.strictObject({
       networkName: z.string().min(1).max(250).optional(),
     })
     .optional(),
+  /** Its H(e)MS (TS 33.320 8.3); none if left out. */
+  management: managementSection.optional(),
   /** Inner addresses to ask for. */
   requestAddresses: z
     .array(z.enum(["ipv4", "ipv6"]))
@@ -89,6 +93,16 @@ export const deviceConfig = z.strictObject({
   shutdownLimit: duration.default(2_000),
   /** Log lines on standard output. */
   log: logSection,
+});
+
+/** Through the tunnel needs a tunnel. */
+export const deviceConfig = sections.superRefine(({ ocsp, dataPlane }, context) => {
+  if (dataPlane.kind === "none" && ocsp.ask.includes("tunnel"))
+    context.addIssue({
+      code: "custom",
+      path: ["ocsp", "ask"],
+      message: "asks through a tunnel, but dataPlane.kind is none",
+    });
 });
 
 export type DeviceConfig = z.output<typeof deviceConfig>;

@@ -18,7 +18,7 @@ import type {
   VerifiedPeer,
 } from "../ike/sa/effects.ts";
 import type { Path } from "../ike/sa/ikeSa.ts";
-import { innerAddresses } from "../ipsec/eventRecord.ts";
+import { innerAddresses, innerDnsServers } from "../ipsec/eventRecord.ts";
 import { type IkeDecisions, IkeService } from "../ipsec/ikeService.ts";
 import { blockSelector, connectionFrom } from "../ipsec/settings.ts";
 import type { Clock, Milliseconds, Random, Timers } from "../sim/environment.ts";
@@ -26,27 +26,36 @@ import { AuthSignatureError } from "../tre/authSignature.ts";
 import type { HostingPartyModule } from "../tre/hostingPartyModule.ts";
 import type { PeerRefusal, TrustedEnvironment } from "../tre/trustedEnvironment.ts";
 import type { DeviceConfig } from "./config.ts";
+import type { StatusNetwork } from "./gatewayStatus.ts";
 import { HostingParty } from "./hostingParty.ts";
+import { StatusGuard, type StatusNews } from "./statusGuard.ts";
+import { StatusWatch } from "./statusWatch.ts";
 
 /** Each named for what the device waits for or has. */
 export type DeviceState =
   | { kind: "Idle" }
   | { kind: "Unfit"; problems: readonly string[] }
   | { kind: "Attaching"; sa: IkeSaId; attempt: number }
-  | {
-      kind: "Attached";
-      sa: IkeSaId;
-      addresses: readonly string[];
-      ocsp: string;
-      /** How the hosting party\'s round ended, where there was one. */
-      eap: string | undefined;
-      /** The attempt that led here, 0 once it has led to a tunnel; should it end, waiting goes on from there. */
-      attempt: number;
-      /** Why there is no tunnel. */
-      refusal: IkeRefusal | undefined;
-    }
+  /** The tunnel carries no user traffic before the gateway is known to be good (TS 33.320 7.2.3-5). */
+  | ({ kind: "AwaitStatus" } & Attachment)
+  | ({ kind: "Attached" } & Attachment)
   | { kind: "Waiting"; attempt: number; refusal: IkeRefusal | undefined }
   | { kind: "Stopped"; refusal: IkeRefusal | undefined };
+
+/** An IKE SA that stands. */
+export interface Attachment {
+  sa: IkeSaId;
+  addresses: readonly string[];
+  /** DNS servers that the gateway named; this program asks none of them. */
+  dns: readonly string[];
+  ocsp: string;
+  /** How the hosting party's round ended, where there was one. */
+  eap: string | undefined;
+  /** The attempt that led here, 0 once it has led to a tunnel in use; should it end, waiting goes on from there. */
+  attempt: number;
+  /** Why it ends: there is no tunnel, or the gateway's status is not good. */
+  refusal: IkeRefusal | undefined;
+}
 
 export interface DeviceOptions {
   config: DeviceConfig;
@@ -64,11 +73,17 @@ export interface DeviceOptions {
   onState(state: DeviceState): void;
   /** Sees each CHILD SA before it is installed: its selectors say what to route into the tunnel. */
   onChild(spec: ChildSaSpec): void;
+  /** Brings queries to OCSP responders. */
+  statusNetwork: StatusNetwork;
+  /** Resolves once inner addresses and routes of the newest tunnel are in place. */
+  tunnelReady(): Promise<void>;
+  /** Hears what came of checks of the gateway's status after it was authenticated. */
+  onStatus(news: StatusNews): void;
   exportKeys: boolean;
 }
 
 type Ask<K extends Request["ask"]> = Extract<Request, { ask: K }>;
-type Attached = Extract<DeviceState, { kind: "Attached" }>;
+type Standing = Extract<DeviceState, { kind: "AwaitStatus" | "Attached" }>;
 
 export class HomeNodeB implements IkeDecisions {
   readonly service: IkeService;
@@ -78,6 +93,7 @@ export class HomeNodeB implements IkeDecisions {
   #connection: Connection | undefined;
   #cancelRetry: () => void = () => undefined;
   readonly #children = new Set<ChildSaId>();
+  readonly #guard: StatusGuard;
 
   constructor(options: DeviceOptions) {
     if (options.hostingParty !== undefined) this.#hostingParty = new HostingParty(options.hostingParty);
@@ -99,8 +115,21 @@ export class HomeNodeB implements IkeDecisions {
       onFault: options.onFault,
       prepareChild: (spec) => {
         options.onChild(spec);
-        return spec;
+        return this.#guard.prepare(spec);
       },
+    });
+    this.#guard = new StatusGuard({
+      config: config.ocsp,
+      outerAddress: config.local.address,
+      tre: options.tre,
+      network: options.statusNetwork,
+      clock,
+      random,
+      timers,
+      tunnelReady: () => options.tunnelReady(),
+      setHold: (child, hold) => this.service.plane?.setHold(child, hold),
+      onNews: (news) => this.#onStatus(news),
+      onFault: options.onFault,
     });
   }
 
@@ -141,6 +170,7 @@ export class HomeNodeB implements IkeDecisions {
   /** Deletes the IKE SA and ends. */
   async stop(): Promise<void> {
     this.#cancelRetry();
+    this.#guard.forget();
     const refusal = this.#state.kind === "Waiting" ? this.#state.refusal : undefined;
     if (this.#state.kind !== "Stopped" && this.#state.kind !== "Unfit") this.#enter({ kind: "Stopped", refusal });
     await this.service.close(this.#options.config.shutdownLimit);
@@ -166,9 +196,16 @@ export class HomeNodeB implements IkeDecisions {
   }
 
   /** TS 33.320 7.2.2-11: signatures are verified in the TrE. */
-  async verifyPeer({ credentials }: Ask<"verifyPeer">): Promise<VerifiedPeer | PeerRefusal> {
+  async verifyPeer({ credentials }: Ask<"verifyPeer">, sa: IkeSaId): Promise<VerifiedPeer | PeerRefusal> {
     const verdict = await this.#options.tre.verifyPeer(credentials);
-    return verdict.valid ? { evidence: verdict.evidence } : verdict.refusal;
+    if (!verdict.valid) return verdict.refusal;
+    if (this.#options.config.ocsp.ask.length === 0) return { evidence: verdict.evidence };
+    const watch = await this.#guard.judge(verdict.path, verdict.status);
+    if (!(watch instanceof StatusWatch)) return watch;
+    if (this.#state.kind !== "Attaching" || this.#state.sa !== sa)
+      return { reason: "Cancelled", message: "ended before it was established" };
+    this.#guard.adopt(watch);
+    return { evidence: { ...verdict.evidence, ocsp: watch.text } };
   }
 
   /** A.2-5, A.2-6: EAP and everything made from its key happen in the hosting party's module. */
@@ -200,19 +237,23 @@ export class HomeNodeB implements IkeDecisions {
     this.#options.onEvent(event);
     const state = this.#state;
     switch (event.kind) {
-      case "established":
+      case "established": {
+        const addresses = innerAddresses(event.addresses);
         this.#enter({
-          kind: "Attached",
+          kind: this.#guard.holds ? "AwaitStatus" : "Attached",
           sa: event.sa,
-          addresses: innerAddresses(event.addresses),
+          addresses,
+          dns: innerDnsServers(event.addresses),
           ocsp: event.evidence.ocsp,
           eap: event.evidence.eap,
           attempt: state.kind === "Attaching" ? state.attempt : 0,
           refusal: undefined,
         });
+        this.#guard.established(addresses);
         break;
+      }
       case "ikeRekeyed":
-        if (state.kind === "Attached" && state.sa === event.from) this.#state = { ...state, sa: event.to };
+        if (stands(state) && state.sa === event.from) this.#state = { ...state, sa: event.to };
         break;
       case "failed":
         if (state.kind === "Attaching" && state.sa === event.sa) this.#retryAfter(state.attempt, event.refusal);
@@ -220,17 +261,20 @@ export class HomeNodeB implements IkeDecisions {
       case "childRemoved":
         // The gateway took the tunnel down but kept the IKE SA; a device is of no use without a tunnel.
         this.#children.delete(event.child);
-        if (state.kind === "Attached" && state.sa === event.sa && this.#children.size === 0) this.#renewTunnel();
+        this.#guard.removed(event.child);
+        if (stands(state) && state.sa === event.sa && this.#children.size === 0) this.#renewTunnel();
         break;
       case "childInstalled":
         this.#children.add(event.child);
-        if (state.kind === "Attached") this.#state = { ...state, attempt: 0, refusal: undefined };
+        this.#guard.installed(event.child);
+        // One whose gateway may turn out bad has led to nothing yet.
+        if (state.kind === "Attached" && !this.#guard.holds) this.#state = { ...state, attempt: 0, refusal: undefined };
         break;
       case "childFailed":
-        if (state.kind === "Attached" && state.sa === event.sa && this.#children.size === 0) this.#letGo(state, event);
+        if (stands(state) && state.sa === event.sa && this.#children.size === 0) this.#letGo(state, event);
         break;
       case "closed":
-        if (state.kind === "Attached" && state.sa === event.sa) this.#retryAfter(state.attempt, state.refusal);
+        if (stands(state) && state.sa === event.sa) this.#retryAfter(state.attempt, state.refusal);
         break;
     }
   }
@@ -238,18 +282,30 @@ export class HomeNodeB implements IkeDecisions {
   #renewTunnel(): void {
     const { timers, config } = this.#options;
     this.#cancelRetry = timers.after(Math.max(config.reconnect.initial, LEAST_WAIT), () => {
-      if (this.#state.kind === "Attached" && this.#children.size === 0)
-        this.service.command(this.#state.sa, "createChild");
+      if (stands(this.#state) && this.#children.size === 0) this.service.command(this.#state.sa, "createChild");
     });
   }
 
   /** The gateway gives no tunnel: attaching anew, after a while, is all that may help. */
-  #letGo(state: Attached, { notify, message }: { notify: number; message: string }): void {
+  #letGo(state: Standing, { notify, message }: { notify: number; message: string }): void {
     this.#state = { ...state, refusal: { reason: "NoTunnel", message, by: "peer", notify } };
     this.service.command(state.sa, "close", "protocolError");
   }
 
+  #onStatus(news: StatusNews): void {
+    const state = this.#state;
+    if (!stands(state)) return;
+    if (news.kind === "good" && news.first) this.#enter({ ...state, kind: "Attached", ocsp: news.ocsp, attempt: 0 });
+    this.#options.onStatus(news);
+    if (news.kind === "good" || !news.ends) return;
+    // TS 33.320 7.2.3-5: the tunnel is torn down; after a while the device tries again.
+    this.#state = { ...state, refusal: { ...news.refusal, by: "us" } };
+    const cause = news.refusal.reason === "CertificateRevoked" ? "certificateRevoked" : "statusNotGood";
+    this.service.command(state.sa, "close", cause);
+  }
+
   #retryAfter(attempt: number, refusal: IkeRefusal | undefined): void {
+    this.#guard.forget();
     if (this.#state.kind === "Stopped") return;
     const { initial, most } = this.#options.config.reconnect;
     if (initial === 0) return this.#enter({ kind: "Stopped", refusal });
@@ -270,6 +326,10 @@ export class HomeNodeB implements IkeDecisions {
     this.#state = state;
     this.#options.onState(state);
   }
+}
+
+function stands(state: DeviceState): state is Standing {
+  return state.kind === "AwaitStatus" || state.kind === "Attached";
 }
 
 function wants(config: DeviceConfig, family: "ipv4" | "ipv6"): boolean {

@@ -22,15 +22,24 @@ export class InnerNetwork {
   /** What is in use, noted step by step, so that a change that failed half-way is taken back as well. */
   readonly #addresses = new Set<string>();
   readonly #routes = new Set<string>();
-  #unpin: (() => Promise<void>) | undefined;
+  /** What stays outside by a route of its own, with the way to take that back. */
+  readonly #pinned = new Map<string, () => Promise<void>>();
   #changes: Promise<void> = Promise.resolve();
 
   constructor(tunnel: TunnelInterface) {
     this.#tunnel = tunnel;
   }
 
-  /** Uses these inner addresses and reaches `selectors` through the tunnel, but never `gateway`, its outer end. */
-  use(addresses: readonly string[], selectors: readonly TrafficSelector[], gateway: string): Promise<void> {
+  /**
+   * Uses these inner addresses and reaches `selectors` through the tunnel, but never `gateway`, its outer end, nor
+   * `others`, as far as there is another way to them.
+   */
+  use(
+    addresses: readonly string[],
+    selectors: readonly TrafficSelector[],
+    gateway: string,
+    others: readonly string[] = [],
+  ): Promise<void> {
     return this.#inTurn(async () => {
       const hosts = new Set(addresses.map((address) => `${address}/${address.includes(":") ? 128 : 32}`));
       const families = new Set(addresses.map((address) => (address.includes(":") ? 8 : 7)));
@@ -40,8 +49,9 @@ export class InnerNetwork {
         this.#addresses.add(host);
       }
       for (const host of without(this.#addresses, hosts)) await this.#removeAddress(host);
-      if (this.#unpin === undefined && blocks.some((block) => covers(block, gateway)))
-        this.#unpin = await this.#tunnel.pinRoute(gateway);
+      await this.#pin(gateway, blocks);
+      // Nobody but whoever wanted to reach them is concerned, and hears of it there.
+      for (const address of others) await this.#pin(address, blocks).catch(() => undefined);
       const routes = new Set(blocks.map(({ text }) => text));
       for (const route of without(routes, this.#routes)) {
         await this.#tunnel.addRoute(route);
@@ -54,17 +64,22 @@ export class InnerNetwork {
   /** Takes everything back, as far as it can be: what one step cannot do does not keep the others from being done. */
   clear(): Promise<void> {
     return this.#inTurn(async () => {
-      const unpin = this.#unpin;
-      this.#unpin = undefined;
+      const pinned = [...this.#pinned.values()];
+      this.#pinned.clear();
       const steps = [
         ...[...this.#routes].map((route) => () => this.#removeRoute(route)),
         ...[...this.#addresses].map((host) => () => this.#removeAddress(host)),
-        ...(unpin === undefined ? [] : [unpin]),
+        ...pinned,
       ];
       const failures: unknown[] = [];
       for (const step of steps) await step().catch((error) => failures.push(error));
       if (failures.length > 0) throw failures[0];
     });
+  }
+
+  async #pin(address: string, blocks: readonly Block[]): Promise<void> {
+    if (this.#pinned.has(address) || !blocks.some((block) => covers(block, address))) return;
+    this.#pinned.set(address, await this.#tunnel.pinRoute(address));
   }
 
   async #removeAddress(host: string): Promise<void> {

@@ -1,7 +1,7 @@
 /** The load generator's configuration file (YAML). */
 import { z } from "zod";
 import { cidr, fqdn, ipAddress, path, port } from "../config/fields.ts";
-import { deviceOcspSection, espSection, ikeSection, portsSection } from "../ipsec/settings.ts";
+import { espSection, ikeSection, inBand, ocspFields, portsSection } from "../ipsec/settings.ts";
 
 const key128 = z
   .string()
@@ -63,7 +63,7 @@ export const loadConfig = z.strictObject({
   /** What is negotiated for user packets, of which there are none. */
   esp: espSection,
   /** The gateway's revocation status in-band. */
-  ocsp: deviceOcspSection,
+  ocsp: z.strictObject({ inBand: inBand.default("leaf"), ...ocspFields }).prefault({}),
   /** What to ask for through the tunnel. */
   reach: z.array(cidr).min(1).default(["0.0.0.0/0"]),
 });

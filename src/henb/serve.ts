@@ -1,4 +1,5 @@
 /** The device as a process: configuration, TrE, sockets, data plane and log around `HomeNodeB`. */
+import { lookup } from "node:dns/promises";
 import type { ChildSaSpec } from "../esp/dataPlane.ts";
 import { readConfig } from "../ipsec/roleFiles.ts";
 import {
@@ -11,14 +12,20 @@ import {
 } from "../ipsec/roleShell.ts";
 import { hashNumbers, profilePolicy } from "../ipsec/settings.ts";
 import { createLogger } from "../observe/log.ts";
+import { HttpExchanger } from "../revocation/httpExchange.ts";
+import { HttpOcspTransport, ocspLimits } from "../revocation/ocspTransport.ts";
 import type { Random } from "../sim/environment.ts";
 import { SoftwareTre } from "../tre/softwareTre.ts";
 import { SoftwareUsim } from "../tre/softwareUsim.ts";
 import { HOSTING_PARTY_DEFAULTS, UsimHostingParty } from "../tre/usimHostingParty.ts";
 import { type DeviceConfig, deviceConfig } from "./config.ts";
 import { type DeviceState, HomeNodeB } from "./device.ts";
+import type { StatusNetwork } from "./gatewayStatus.ts";
 import { InnerNetwork } from "./innerNetwork.ts";
+import { ocspPolicy } from "./ocspConfig.ts";
+import { openManagement } from "./openManagement.ts";
 import { OuterPaths } from "./outerPaths.ts";
+import type { StatusNews } from "./statusGuard.ts";
 
 export interface RunningDevice {
   device: HomeNodeB;
@@ -46,18 +53,21 @@ export async function serveDevice(
     clock,
     acceptedHashes: hashNumbers(config.ike),
     allowWeakAlgorithms: config.ike.allowWeakAlgorithms,
-    inBandOcsp: config.ocsp.inBand,
+    ...ocspPolicy(config.ocsp),
     trustedResponders: [],
-    ocspTolerance: config.ocsp.tolerance,
-    ocspMaxAge: config.ocsp.maxAge,
     profile: profilePolicy(config.profile, "segw"),
   });
   const observer = await RoleObserver.open(log, clock, "henb", options.capture);
   const outer: OuterPaths = new OuterPaths(config, (address) =>
     openPorts(device.service, observer, { addresses: [address], ports: config.local.ports }),
   );
+  const management =
+    config.management &&
+    openManagement(config.management, { tre: at(config.tre.directory), folder: at(".") }, environment, log);
   let network: InnerNetwork | undefined;
   let child: ChildSaSpec | undefined;
+  let tunnelInUse: Promise<void> = Promise.resolve();
+  const exchanger = new HttpExchanger({ keepAlive: false });
   let stopping = false;
   const ended = Promise.withResolvers<DeviceState>();
   const fault = (what: string, error: unknown) => observer.fault(what, error);
@@ -73,14 +83,18 @@ export async function serveDevice(
     nextPath: (attempt) => outer.next(attempt),
     onEvent(event) {
       observer.event(event);
-      if (event.kind === "childInstalled")
-        void useTunnel().catch((error) => fault("the inner network cannot be used", error));
+      if (event.kind !== "childInstalled") return;
+      tunnelInUse = useTunnel();
+      tunnelInUse.catch((error) => fault("the inner network cannot be used", error));
     },
     onFault: fault,
     onState,
     onChild: (spec) => {
       child = spec;
     },
+    statusNetwork: statusNetwork(exchanger, config.ocsp.timeLimit),
+    tunnelReady: () => tunnelInUse,
+    onStatus,
     exportKeys: options.capture?.withKeys ?? false,
   });
 
@@ -102,17 +116,49 @@ export async function serveDevice(
   }
 
   async function giveBack(): Promise<void> {
+    management?.client.detached();
     await network?.clear().catch((error) => fault("the inner network cannot be taken back", error));
   }
 
   async function useTunnel(): Promise<void> {
     const { state } = device;
-    if (state.kind !== "Attached" || child === undefined || stopping) return;
-    await network?.use(state.addresses, child.remoteSelectors, child.remote.address);
+    if ((state.kind !== "AwaitStatus" && state.kind !== "Attached") || child === undefined || stopping) return;
+    const { remote, remoteSelectors } = child;
+    await network?.use(state.addresses, remoteSelectors, remote.address, await management?.outside());
+    if (device.state.kind === "AwaitStatus")
+      log.info(
+        { event: "awaitStatus", addresses: state.addresses },
+        "the tunnel carries no user data before the gateway's status is known",
+      );
+    tellAttached();
+  }
+
+  /** Only once users are served: a tunnel on hold is none to them. */
+  function tellAttached(): void {
+    const { state } = device;
+    if (state.kind !== "Attached" || stopping) return;
     log.info(
-      { event: "attached", addresses: state.addresses, ocsp: state.ocsp, eap: state.eap },
+      { event: "attached", addresses: state.addresses, dns: state.dns, ocsp: state.ocsp, eap: state.eap },
       `attached with ${state.addresses.join(" and ") || "no inner address"}`,
     );
+    management?.client.attached(state.addresses);
+  }
+
+  function onStatus(news: StatusNews): void {
+    if (news.kind === "good") {
+      const { ocsp, goodUntil } = news;
+      log.info({ event: "gatewayStatus", ocsp, goodUntil }, `the gateway's certificate: ${ocsp}`);
+      if (news.first) tellAttached();
+    } else if (news.ends) {
+      const { refusal } = news;
+      log.warn(
+        { event: "failed", ...refusal, by: "us" },
+        `the tunnel is torn down: ${refusal.message} (${refusal.reason})`,
+      );
+    } else {
+      const { reason, message, evidence } = news.refusal;
+      log.warn({ event: "gatewayStatus", reason, message, evidence }, `the gateway's status is not known: ${message}`);
+    }
   }
 
   const { plane, tun } = await openPlane(device.service, observer, random, {
@@ -137,9 +183,20 @@ export async function serveDevice(
       stopping = true;
       await giveBack();
       await device.stop();
+      await management?.[Symbol.asyncDispose]();
+      exchanger[Symbol.dispose]();
       await observer.close();
       log.info({ event: "stopped" }, "stopped");
     },
+  };
+}
+
+/** Names are resolved as the system does it, outside the tunnel while that is on hold: only OCSP passes there. */
+function statusNetwork(exchanger: HttpExchanger, timeLimit: number): StatusNetwork {
+  const transport = new HttpOcspTransport(exchanger, ocspLimits(timeLimit));
+  return {
+    resolve: async (host) => (await lookup(host, { all: true })).map(({ address }) => address),
+    ask: (url, request, method, ends) => transport.ask(url, request, method, { ends }),
   };
 }
 

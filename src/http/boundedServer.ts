@@ -6,7 +6,7 @@
  * nobody out; refusing the newest, as Node's maxConnections does, would let them.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo, Socket } from "node:net";
+import type { AddressInfo, Server, Socket } from "node:net";
 import type { Bytes } from "../bytes/bytes.ts";
 
 /** Where to listen; port 0 lets the system choose. */
@@ -38,64 +38,83 @@ export interface ServerLimits {
 
 const SERVER_LIMITS: ServerLimits = { headers: 5_000, request: 10_000, idle: 15_000, connections: 2_000 };
 
+/** Answers a request; may throw or reject. */
+export type Handler = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
+
 /**
  * Serves until closed. A handler that throws costs its client the answer (status 500, or the connection where that is too
  * late) and nobody else anything; `onFailure` hears of it.
  */
 export async function listenBounded(
   listen: Listen | ListenLocally,
-  handler: (request: IncomingMessage, response: ServerResponse) => void | Promise<void>,
+  handler: Handler,
   limits: ServerLimits = SERVER_LIMITS,
   onFailure: (error: unknown) => void = () => {},
 ): Promise<BoundedServer> {
   // Sockets in the order in which they were last used.
   const sockets = new Set<Socket>();
-  const server = createServer(
-    {
-      headersTimeout: limits.headers,
-      requestTimeout: limits.request,
-      keepAliveTimeout: limits.idle,
-      // Node looks for late requests only every half minute by default.
-      connectionsCheckingInterval: Math.min(1_000, limits.headers),
-      maxHeaderSize: MAX_HEADERS,
-    },
-    (request, response) => {
-      const { socket } = request;
-      if (sockets.delete(socket)) sockets.add(socket);
-      const failed = (error: unknown) => {
-        if (error instanceof ClientGone) return void response.destroy();
-        onFailure(error);
-        if (response.headersSent) response.destroy();
-        else response.writeHead(500, { connection: "close" }).end();
-      };
-      try {
-        handler(request, response)?.catch(failed);
-      } catch (error) {
-        failed(error);
-      }
-    },
-  );
+  const guarded = guard(handler, onFailure);
+  const server = createServer(timeLimits(limits), (request, response) => {
+    const { socket } = request;
+    if (sockets.delete(socket)) sockets.add(socket);
+    guarded(request, response);
+  });
   server.setTimeout(limits.idle);
   server.on("connection", (socket: Socket) => {
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
     if (sockets.size > limits.connections) sockets.values().next().value?.destroy();
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    if ("path" in listen) server.listen(listen.path, resolve);
-    else server.listen(listen.port, listen.address, resolve);
-  });
-  const { address, port } = "path" in listen ? { address: listen.path, port: 0 } : (server.address() as AddressInfo);
   return {
-    address,
-    port,
+    ...(await listening(server, listen)),
     close: () =>
       new Promise<void>((resolve) => {
         server.close(() => resolve());
         server.closeAllConnections();
       }),
   };
+}
+
+/** The limits in time and size as Node's servers for HTTP and HTTPS take them. */
+export function timeLimits(limits: Pick<ServerLimits, "headers" | "request" | "idle">) {
+  return {
+    headersTimeout: limits.headers,
+    requestTimeout: limits.request,
+    keepAliveTimeout: limits.idle,
+    // Node looks for late requests only every half minute by default.
+    connectionsCheckingInterval: Math.min(1_000, limits.headers),
+    maxHeaderSize: MAX_HEADERS,
+  };
+}
+
+/** A handler whose failures cost its client the answer, and nobody else anything. */
+export function guard(
+  handler: Handler,
+  onFailure: (error: unknown) => void,
+): (request: IncomingMessage, response: ServerResponse) => void {
+  return (request, response) => {
+    const failed = (error: unknown) => {
+      if (error instanceof ClientGone) return void response.destroy();
+      onFailure(error);
+      if (response.headersSent) response.destroy();
+      else response.writeHead(500, { connection: "close" }).end();
+    };
+    try {
+      handler(request, response)?.catch(failed);
+    } catch (error) {
+      failed(error);
+    }
+  };
+}
+
+/** Starts to listen; gives where, once it does. Rejects where the port cannot be had. */
+export async function listening(server: Server, listen: Listen | ListenLocally): Promise<Listen> {
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    if ("path" in listen) server.listen(listen.path, resolve);
+    else server.listen(listen.port, listen.address, resolve);
+  });
+  return "path" in listen ? { address: listen.path, port: 0 } : (server.address() as AddressInfo);
 }
 
 /**

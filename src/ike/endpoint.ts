@@ -9,10 +9,11 @@ import type { Bytes } from "../bytes/bytes.ts";
 import { DecodeError } from "../bytes/reader.ts";
 import type { ChildSaId, EspSpi, PlaneEvent, UdpAddress } from "../esp/dataPlane.ts";
 import type { Clock, Random } from "../sim/environment.ts";
+import { identityKey } from "./auth/identity.ts";
 import { type DecodedMessage, decodeMessage, decodePayloads, UnsupportedVersionError } from "./codec/decode.ts";
 import { describePayload } from "./codec/describe.ts";
 import { encodeMessage } from "./codec/encode.ts";
-import { peekHeader, spiFromBytes } from "./codec/header.ts";
+import { isFirstFragment, peekHeader, spiFromBytes } from "./codec/header.ts";
 import { find, findNotify, type IkeHeader, type IkeSpi, NO_SPI, type Payload } from "./codec/message.ts";
 import { ExchangeType, NotifyType } from "./codec/numbers.ts";
 import { Reassembly } from "./crypto/fragments.ts";
@@ -66,6 +67,7 @@ export class IkeEndpoint {
   readonly #inboundSpis = new Map<ChildSaId, EspSpi>();
   readonly #deadlines = new Deadlines<IkeSa>();
   #effects: Effect[] = [];
+  #closing = false;
   #nextSaId = 1;
   #nextChildId = 1;
 
@@ -192,11 +194,18 @@ export class IkeEndpoint {
     }
   }
 
-  /** Deletes every IKE SA, as on shutdown. */
+  /** Deletes every IKE SA and takes no new ones, as on shutdown. */
   closeAll(): Effect[] {
+    this.#closing = true;
     const effects: Effect[] = [];
     for (const id of [...this.#byId.keys()]) effects.push(...this.command(id, "close", "shutdown").effects);
     return effects;
+  }
+
+  /** Forgets every IKE SA that is left, as when its peer did not answer the Delete in time. */
+  abandonAll(): Effect[] {
+    for (const sa of [...this.#byId.values()]) sa.close("shutdown");
+    return this.#takeEffects();
   }
 
   /** Takes what the data plane noticed: SAs that near their limits, peers that moved. */
@@ -216,6 +225,7 @@ export class IkeEndpoint {
   #receiveInit(packet: Bytes, header: IkeHeader, from: UdpAddress, to: UdpAddress, natT: boolean): Effect[] {
     const connection = this.#options.responder;
     if (connection === undefined) return this.#drop("unknownSpi", from, "this side answers no IKE_SA_INIT");
+    if (this.#closing) return this.#drop("unknownSpi", from, "this side is about to end");
     if (
       header.exchangeType !== ExchangeType.IKE_SA_INIT ||
       header.response ||
@@ -480,7 +490,7 @@ export class IkeEndpoint {
   #announce(sa: IkeSa, peer: PeerIdentity): void {
     this.#leaveHalfOpen(sa);
     if (!sa.connection.uniquePeers || sa.originalInitiator) return;
-    const key = peerKey(peer);
+    const key = identityKey(peer.idType, peer.idData);
     const olderId = this.#byPeer.get(key);
     this.#byPeer.set(key, sa.id);
     sa.peerKey = key;
@@ -529,7 +539,7 @@ export class IkeEndpoint {
       if (successor !== undefined) {
         for (const child of successor.children.keys()) this.#byChild.set(child, successor);
         const { peer } = effect.event;
-        const key = peerKey(peer);
+        const key = identityKey(peer.idType, peer.idData);
         successor.peerKey = key;
         if (this.#byPeer.get(key) === effect.event.from) this.#byPeer.set(key, successor.id);
       }
@@ -586,13 +596,4 @@ export class IkeEndpoint {
       },
     });
   }
-}
-
-function peerKey(peer: PeerIdentity): string {
-  return `${peer.idType} ${peer.idData.toString("latin1")}`;
-}
-
-/** True unless the packet is a fragment other than the first (SKF payload, fragment number at a fixed place). */
-function isFirstFragment(packet: Bytes): boolean {
-  return packet[16] !== 53 || packet.length < 34 || packet.readUInt16BE(32) === 1;
 }

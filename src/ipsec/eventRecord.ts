@@ -159,6 +159,17 @@ export function innerAddresses(attributes: readonly ConfigAttribute[]): string[]
   return addresses;
 }
 
+/** The DNS servers that configuration attributes name (RFC 7296 3.15.1). */
+export function innerDnsServers(attributes: readonly ConfigAttribute[]): string[] {
+  return attributes
+    .filter(
+      ({ type, value }) =>
+        (type === CfgAttribute.INTERNAL_IP4_DNS && value.length === 4) ||
+        (type === CfgAttribute.INTERNAL_IP6_DNS && value.length === 16),
+    )
+    .map(({ value }) => formatIp(value));
+}
+
 function addressText({ address, port }: UdpAddress): string {
   return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }

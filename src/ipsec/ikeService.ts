@@ -154,6 +154,8 @@ export class IkeService implements DatagramHandler, PlaneHost {
         });
       });
     }
+    // Whatever was bound to an IKE SA, such as its session with the AAA server, ends with it.
+    this.#carryOut(this.#endpoint.abandonAll());
     this.#cancelWake();
     await this.#plane?.close();
     await this.#ports?.close();

@@ -7,7 +7,7 @@ import type { TrafficSelector } from "../esp/selector.ts";
 import { CONNECTION_DEFAULTS, type Connection } from "../ike/sa/connection.ts";
 import { ProposalSyntaxError, parseEspProposal, parseIkeProposal } from "../ike/sa/proposal.ts";
 import { HashAlgorithm } from "../tre/authSignature.ts";
-import type { ProfilePolicy } from "../tre/peerVerifier.ts";
+import type { ProfilePolicy } from "../tre/peerProfile.ts";
 import type { CertificateProfile } from "../trust/profiles/rule.ts";
 
 /** UDP ports; 0 lets the system choose, which only a device can do. */
@@ -75,8 +75,8 @@ export const espSection = z
   .superRefine((section, context) => checkProposals(section, context, parseEspProposal))
   .prefault({});
 
-/** Revocation status of the peer's certificate in the IKE exchange itself (RFC 4806). */
-const ocspFields = {
+/** How OCSP responses are judged. */
+export const ocspFields = {
   /** How far clocks may differ. */
   tolerance: duration.default(300_000),
   /** A response without nextUpdate older than this is stale. */
@@ -84,13 +84,10 @@ const ocspFields = {
 };
 
 /** `leaf` or `path`: asks in-band and refuses the peer without a valid `good` (TS 33.320 7.2.3-4). */
-const inBand = z.enum(["off", "leaf", "path"]);
+export const inBand = z.enum(["off", "leaf", "path"]);
 
-/** For a gateway, whose devices seldom have a response of their own to send. */
+/** Revocation status of devices in the IKE exchange itself (RFC 4806); devices seldom have a response to send. */
 export const gatewayOcspSection = z.strictObject({ inBand: inBand.default("off"), ...ocspFields }).prefault({});
-
-/** For a device: the stricter reading of TS 33.320 7.2.3-4 unless it is loosened. */
-export const deviceOcspSection = z.strictObject({ inBand: inBand.default("leaf"), ...ocspFields }).prefault({});
 
 /** Whether the peer's certificate must keep its profile of TS 33.310 6.1.3 and TS 33.320 7.2.5.2.1. */
 export const profileSection = z

@@ -15,13 +15,14 @@ import { type KeyKind, Pki } from "../pki/authority.ts";
 import type { Clock, Random } from "../sim/environment.ts";
 import { signManifest } from "../tre/integrity.ts";
 import type { Places } from "./places.ts";
-import type { PlannedDevice } from "./plan.ts";
+import { type PlannedDevice, REASONS } from "./plan.ts";
 import { AAA_NAME, createAaa, REALM } from "./subscribers.ts";
 
 export interface Ecosystem {
   pki: string;
   gatewayConfig: string;
   aaaConfig: string;
+  hssConfig: string;
   devices: readonly LabDevice[];
 }
 
@@ -36,6 +37,7 @@ export interface LabDevice extends PlannedDevice {
   /** The hosting party's, used where the flow has one. */
   imsi: string;
   expected: "established" | "refused";
+  expectedReason?: string;
 }
 
 export interface EcosystemOptions {
@@ -61,8 +63,8 @@ export async function createEcosystem(options: EcosystemOptions): Promise<Ecosys
   try {
     const gatewayConfig = createGateway(options, pki);
     const devices = plan.map((planned, at) => createDevice(options, pki, at + 1, planned));
-    const aaaConfig = await createAaa(directory, places, GATEWAY_NAME, devices);
-    return { pki: pkiDirectory, gatewayConfig, aaaConfig, devices };
+    const servers = await createAaa(directory, places, GATEWAY_NAME, devices);
+    return { pki: pkiDirectory, gatewayConfig, ...servers, devices };
   } finally {
     pki.close();
   }
@@ -84,7 +86,13 @@ function createGateway({ directory, places, dataPlane, poolBlock }: EcosystemOpt
     credentials: { chain: "segw.chain.pem", key: "segw.key.pem", roots: ["operator-root.crt.pem"] },
     trust: { roots: ["manufacturer-root.crt.pem"] },
     ownStatus: { send: "path" },
-    revocation: { device: { methods: "ocsp", scope: "leaf", origins: ["certificate"] } },
+    revocation: {
+      device: {
+        ...{ methods: "ocsp", scope: "leaf", origins: ["certificate"] },
+        // A private network, which certificates may send us to only where it is named.
+        namedHosts: [places.core.address],
+      },
+    },
     integrityInfo: { policy: "require" },
     aaa: {
       server: {
@@ -125,8 +133,12 @@ function createDevice(options: EcosystemOptions, pki: Pki, index: number, planne
   });
   // MCC 001 and MNC 01 are for tests (ITU-T E.212).
   const imsi = `00101${String(index).padStart(10, "0")}`;
-  const expected = planned.fault === undefined ? "established" : "refused";
-  return { ...planned, index, fqdn, folder, config, imsi, expected };
+  const { fault } = planned;
+  const expected =
+    fault === undefined
+      ? { expected: "established" as const }
+      : { expected: "refused" as const, expectedReason: REASONS[fault] };
+  return { ...planned, index, fqdn, folder, config, imsi, ...expected };
 }
 
 /** A file to be measured and the manufacturer's signed manifest of it (TS 33.320 A.1-1). */

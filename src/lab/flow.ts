@@ -6,6 +6,8 @@ export interface FlowResult {
   flow: Flow;
   device: string;
   expected: "established" | "refused";
+  /** Typed reason for which it must be refused; absent where it is to be established. */
+  expectedReason?: string;
   result: "established" | "refused" | "failed";
   /** Typed reason of a refusal or failure; empty where established. */
   reason: string;
@@ -27,9 +29,10 @@ export interface Summary {
   ok: boolean;
 }
 
-/** A flow is right if it ended as expected and, where it was pinged, every ping came back. */
+/** A flow is right if it ended as expected, for the right reason, and where it was pinged every ping came back. */
 export function isAsExpected(flow: FlowResult): boolean {
-  return flow.result === flow.expected && (flow.ping === undefined || flow.ping.received === flow.ping.sent);
+  if (flow.result !== flow.expected || (flow.expectedReason ?? flow.reason) !== flow.reason) return false;
+  return flow.ping === undefined || flow.ping.received === flow.ping.sent;
 }
 
 export function summarize(flows: readonly FlowResult[], leftOut: readonly string[]): Summary {

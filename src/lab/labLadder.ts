@@ -4,6 +4,7 @@ import { GATEWAY_NAME, type LabDevice } from "./ecosystem.ts";
 import type { Places } from "./places.ts";
 import type { Report } from "./report.ts";
 import type { RoleRecord } from "./roleProcess.ts";
+import { AAA_NAME, HSS_NAME } from "./subscribers.ts";
 
 export class LabLadder {
   readonly #report: Report;
@@ -19,8 +20,14 @@ export class LabLadder {
 
   /** Takes a record of the role called `name`. */
   record(name: string, record: RoleRecord): void {
-    const entry = name === GATEWAY_NAME ? this.#ofGateway(record) : this.#ofDevice(name, record);
+    const entry = this.#entryOf(name, record);
     if (entry !== undefined) this.#report.ladder(entry);
+  }
+
+  #entryOf(name: string, record: RoleRecord): LadderEntry | undefined {
+    if (record.event === "diameterMessage") return diameterRung(name, record);
+    if (name === GATEWAY_NAME) return this.#ofGateway(record);
+    return name === AAA_NAME || name === HSS_NAME ? undefined : this.#ofDevice(name, record);
   }
 
   pinged(device: LabDevice, ping: { target: string; sent: number; received: number }, at: number): void {
@@ -152,3 +159,23 @@ export class LabLadder {
     return this.#bySpi.get(spi) ?? "H(e)NB";
   }
 }
+
+/** Each pair of servers is told by the one nearer to the devices; what keeps the connection alive is left out. */
+function diameterRung(name: string, record: RoleRecord): LadderEntry | undefined {
+  if (record.application === COMMON || (name === AAA_NAME && record.peer === GATEWAY_NAME)) return undefined;
+  const sent = record.direction === "sent";
+  const peer = String(record.peer);
+  return {
+    kind: "message",
+    at: record.at ?? 0,
+    from: sent ? name : peer,
+    to: sent ? peer : name,
+    protocol: "Diameter",
+    title: String(record.command),
+    details: record.avps as string[],
+    octets: record.bytes as number,
+  };
+}
+
+/** Diameter's common messages: capabilities, watchdog, goodbye (RFC 6733 11.1). */
+const COMMON = 0;

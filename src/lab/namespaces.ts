@@ -1,10 +1,12 @@
 /**
  * Several hosts on one machine: network namespaces joined by veth pairs, for the lab and for tests.
  *
- * Names carry the process's pid, so that two labs or test files do not meet. Namespaces are removed by `close`, and if the
- * owner forgets or dies by an exception, when the process exits. Nothing of it touches the machine's own interfaces.
+ * Names carry the process's pid, so that two labs or test files do not meet. Namespaces are removed by `close`; if the
+ * owner forgets or dies by an exception, when the process exits; if it was killed, by the next one of the same prefix.
+ * Nothing of it touches the machine's own interfaces.
  */
 import { type ChildProcess, execFile, execFileSync, type SpawnOptions, spawn, spawnSync } from "node:child_process";
+import { existsSync, readdirSync } from "node:fs";
 
 export interface CommandResult {
   status: number | null;
@@ -18,6 +20,8 @@ export class NamespacesUnavailable extends Error {
 }
 
 let created = 0;
+/** Prefixes whose orphans this process has removed. */
+const cleared = new Set<string>();
 let obstacleHere: string | false | undefined;
 
 /** Why this process can have no hosts, as `test(name, { skip: whyNoHosts() }, ...)` takes it; false where it can. */
@@ -44,6 +48,8 @@ export class Hosts {
   static create(prefix: string): Hosts {
     const obstacle = whyNoHosts();
     if (obstacle !== false) throw new NamespacesUnavailable(obstacle);
+    if (!cleared.has(prefix)) removeOrphans(prefix);
+    cleared.add(prefix);
     created += 1;
     return new Hosts(`${prefix}${process.pid}-${created}`);
   }
@@ -150,6 +156,29 @@ export class Hosts {
   }
 }
 
+/** Names of namespaces whose process is no more. Programs that still run in one keep it alive without its name. */
+function removeOrphans(prefix: string): void {
+  let names: string[];
+  try {
+    names = readdirSync(NAMED_NAMESPACES);
+  } catch {
+    // Nobody has made any yet.
+    return;
+  }
+  for (const name of names) {
+    const [, owner] = new RegExp(`^${prefix}(\\d+)-\\d+-`).exec(name) ?? [];
+    if (owner === undefined || existsSync(`/proc/${owner}`)) continue;
+    try {
+      ip("netns", "delete", name);
+    } catch {
+      // Somebody else was faster.
+    }
+  }
+}
+
 function ip(...args: string[]): void {
   execFileSync("ip", args, { stdio: ["ignore", "ignore", "pipe"] });
 }
+
+/** Where ip(8) keeps them. */
+const NAMED_NAMESPACES = "/run/netns";

@@ -27,6 +27,8 @@ export interface Places {
   readonly core: { address: string; port: number };
   /** The AAA server, Diameter over TCP. */
   readonly aaa: { address: string; port: number };
+  /** The HSS, which is another process; Diameter over TCP. */
+  readonly hss: { address: string; port: number };
   /** What lies behind the gateway. */
   readonly protectedBlock: string;
   /** Answers pings there; undefined where there is nothing to ping. */
@@ -58,6 +60,7 @@ export function namespacePlaces(devices: number, poolBlock: string): Places {
     gateway: { address: GATEWAY, ports: IKE_PORTS },
     core: { address: "10.40.0.2", port: 80 },
     aaa: { address: "10.40.0.2", port: 3868 },
+    hss: { address: "10.40.0.2", port: 3869 },
     protectedBlock: "10.40.0.0/24",
     innerTarget: "10.40.0.2",
     device: (index) => ({ address: deviceAddress(index), ports: IKE_PORTS }),
@@ -80,13 +83,14 @@ export function namespacePlaces(devices: number, poolBlock: string): Places {
 
 /** Everything on 127.0.0.1 under high ports, which needs no rights at all; nothing can be pinged there. */
 export async function loopbackPlaces(freePorts: (count: number) => Promise<number[]>): Promise<Places> {
-  const [ike, natT, http, diameter] = await freePorts(4);
+  const [ike, natT, http, swm, swx] = await freePorts(5);
   const address = "127.0.0.1";
   return {
     kind: "loopback",
     gateway: { address, ports: { ike: ike!, natT: natT! } },
     core: { address, port: http! },
-    aaa: { address, port: diameter! },
+    aaa: { address, port: swm! },
+    hss: { address, port: swx! },
     protectedBlock: "10.40.0.0/24",
     innerTarget: undefined,
     device: () => ({ address, ports: { ike: 0, natT: 0 } }),

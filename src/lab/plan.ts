@@ -12,6 +12,13 @@ export interface PlannedDevice {
   method?: "EAP-AKA" | "EAP-AKA'";
 }
 
+/** The reason for which a device of that fault must be refused: any other would hide that a check is missing. */
+export const REASONS: Record<Fault, string> = {
+  revoked: "CertificateRevoked",
+  notAuthorized: "DeviceNotAuthorized",
+  wrongKey: "HostingPartyRefused",
+};
+
 /** Two devices of each flow, and one for each way to be refused. */
 export function wholePlan(): PlannedDevice[] {
   return [

@@ -74,7 +74,7 @@ function summaryTable({ flows, leftOut, ok }: Summary): string {
     flow.flow,
     flow.device,
     flow.expected,
-    `${flow.result}${flow.reason === "" ? "" : ` (${flow.reason})`}${isAsExpected(flow) ? "" : "  <-- not as expected"}`,
+    `${flow.result}${flow.reason === "" ? "" : ` (${flow.reason})`}${isAsExpected(flow) ? "" : `  <-- not as expected${flow.expectedReason === undefined ? "" : ` (${flow.expectedReason})`}`}`,
     [flow.ocsp, flow.eap ?? ""].filter((text) => text !== "").join(", "),
     flow.address || "-",
     pingText(flow),

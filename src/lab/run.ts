@@ -16,7 +16,7 @@ import { loopbackPlaces, namespacePlaces, namespacesWork, type Places } from "./
 import type { PlannedDevice } from "./plan.ts";
 import type { Report } from "./report.ts";
 import { RoleFailed, RoleProcess, type RoleRecord } from "./roleProcess.ts";
-import { AAA_NAME } from "./subscribers.ts";
+import { AAA_NAME, HSS_NAME } from "./subscribers.ts";
 
 export interface LabOptions {
   /** Where to make everything; undefined makes a temporary folder and removes it at the end. */
@@ -60,10 +60,11 @@ export class Lab {
   /** Ends every role, devices first, and removes what was made; also while `run` is still at it. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    const [pki, aaa, gateway, ...devices] = this.#roles;
+    const [pki, hss, aaa, gateway, ...devices] = this.#roles;
     await Promise.all(devices.map((role) => role.stop()));
     await gateway?.stop();
     await aaa?.stop();
+    await hss?.stop();
     await pki?.stop();
     await this.#running?.catch(() => undefined);
     this.#options.report.flush();
@@ -90,7 +91,7 @@ export class Lab {
     });
     this.#ladder = new LabLadder(places, ecosystem.devices, report);
     report.notice(
-      `${directory}: PKI (${keys}), AAA server with HSS, SeGW, ${plan.length} H(e)NB${plan.length === 1 ? "" : "s"}; each a process ${places.kind === "namespaces" ? "on a host of its own" : "on loopback"}`,
+      `${directory}: PKI (${keys}), HSS, AAA server, SeGW, ${plan.length} H(e)NB${plan.length === 1 ? "" : "s"}; each a process ${places.kind === "namespaces" ? "on a host of its own" : "on loopback"}`,
     );
     await this.#startPki(ecosystem, places);
     await this.#startAaa(ecosystem, places);
@@ -144,9 +145,14 @@ export class Lab {
     await role.waitFor("OCSP responder", ({ event }) => event === "listening", START_LIMIT);
   }
 
-  async #startAaa({ aaaConfig }: Ecosystem, { prefix }: Places): Promise<void> {
-    const role = this.#start(AAA_NAME, ["aaa", "serve", aaaConfig], prefix("core"));
-    await role.waitFor("AAA server", ({ event }) => event === "listening", START_LIMIT);
+  async #startAaa({ hssConfig, aaaConfig }: Ecosystem, { prefix }: Places): Promise<void> {
+    const hss = this.#start(HSS_NAME, ["aaa", "serve", hssConfig], prefix("core"));
+    await hss.waitFor("HSS", ({ event }) => event === "listening", START_LIMIT);
+    const aaa = this.#start(AAA_NAME, ["aaa", "serve", aaaConfig], prefix("core"));
+    await Promise.all([
+      aaa.waitFor("AAA server", ({ event }) => event === "listening", START_LIMIT),
+      aaa.waitFor("HSS at the AAA server", ({ event }) => event === "peerUp", START_LIMIT),
+    ]);
   }
 
   async #startGateway(ecosystem: Ecosystem, { prefix }: Places): Promise<void> {
@@ -179,6 +185,7 @@ export class Lab {
       flow: device.flow,
       device: device.fqdn,
       expected: device.expected,
+      ...(device.expectedReason === undefined ? {} : { expectedReason: device.expectedReason }),
       result: "failed",
       reason: "",
       ocsp: "",

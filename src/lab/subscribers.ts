@@ -1,55 +1,92 @@
-/** The lab's AAA server: its configuration, the devices it lets in, and a USIM and a subscriber for each hosting party. */
+/** The lab's AAA server and HSS: configurations, the devices that may connect, a USIM and a subscriber for each hosting party. */
 import { randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { stringify } from "yaml";
-import { aaaConfig } from "../aaa/config.ts";
+import { type AaaConfig, aaaConfig } from "../aaa/config.ts";
 import { Devices } from "../aaa/devices.ts";
 import { Subscribers } from "../aaa/hss/subscribers.ts";
 import { openDatabase } from "../aaa/serve.ts";
 import { readConfig } from "../ipsec/roleFiles.ts";
+import type { Database } from "../store/sql.ts";
 import type { LabDevice } from "./ecosystem.ts";
 import type { Places } from "./places.ts";
 
 export const AAA_NAME = "aaa.operator.example";
+export const HSS_NAME = "hss.operator.example";
 export const REALM = "operator.example";
 
-/** Writes aaa/aaa.yaml below `directory` and fills its database; gives the configuration's path. */
+/** Writes hss/hss.yaml and aaa/aaa.yaml below `directory` and fills their databases; gives the configurations' paths. */
 export async function createAaa(
   directory: string,
   places: Places,
   gateway: string,
   devices: readonly LabDevice[],
-): Promise<string> {
-  const folder = join(directory, "aaa");
-  mkdirSync(folder, { mode: 0o700 });
-  const file = join(folder, "aaa.yaml");
-  const settings = {
-    database: "aaa.sqlite",
-    diameter: {
-      host: AAA_NAME,
-      realm: REALM,
-      listen: [places.aaa],
-      peers: [{ host: gateway, realm: REALM }],
+): Promise<{ aaaConfig: string; hssConfig: string }> {
+  const hssConfig = await createServer(
+    join(directory, "hss"),
+    "hss.yaml",
+    {
+      database: "hss.sqlite",
+      diameter: {
+        host: HSS_NAME,
+        realm: REALM,
+        listen: [places.hss],
+        peers: [{ host: AAA_NAME, hssClient: true }],
+      },
+      hss: { kind: "local", serve: true },
     },
-    policy: { unknownDevices: "deny", hostingPartyBinding: "required" },
-  };
+    async (database) => {
+      const subscribers = new Subscribers(database);
+      for (const { flow, fault, imsi, folder } of devices) {
+        if (flow !== "A.2") continue;
+        const [k, opc] = [randomBytes(16), randomBytes(16)];
+        await subscribers.add({ imsi, algorithm: "milenage", k, opc });
+        writeUsim(folder, imsi, fault === "wrongKey" ? randomBytes(16) : k, opc);
+      }
+    },
+  );
+  const aaaConfig = await createServer(
+    join(directory, "aaa"),
+    "aaa.yaml",
+    {
+      database: "aaa.sqlite",
+      diameter: {
+        host: AAA_NAME,
+        realm: REALM,
+        listen: [places.aaa],
+        peers: [{ host: gateway }, { host: HSS_NAME, connect: places.hss }],
+      },
+      hss: { kind: "swx", realm: REALM, host: HSS_NAME },
+      policy: { unknownDevices: "deny", hostingPartyBinding: "required" },
+      log: { messages: true },
+    },
+    async (database, config) => {
+      const known = new Devices(database, config.policy);
+      for (const { fqdn, flow, fault, imsi } of devices) {
+        // TS 33.320 7.x: one device that is authentic, and yet not allowed to connect.
+        const verdict = fault === "notAuthorized" ? "deny" : "allow";
+        await known.put({ identity: fqdn, verdict, authentication: flow === "A.2" ? "combined" : "device-only" });
+        if (flow === "A.2") await known.bind(imsi, fqdn);
+      }
+    },
+  );
+  return { aaaConfig, hssConfig };
+}
+
+async function createServer(
+  folder: string,
+  name: string,
+  settings: object,
+  fill: (database: Database, config: AaaConfig) => Promise<void>,
+): Promise<string> {
+  mkdirSync(folder, { mode: 0o700 });
+  const file = join(folder, name);
   writeFileSync(file, stringify(settings));
   const { config, at } = readConfig(aaaConfig, file);
   const database = await openDatabase(config, at);
   try {
-    const known = new Devices(database, config.policy);
-    const subscribers = new Subscribers(database);
-    for (const { fqdn, flow, fault, imsi, folder: home } of devices) {
-      // TS 33.320 7.x: one device that is authentic, and yet not allowed to connect.
-      const verdict = fault === "notAuthorized" ? "deny" : "allow";
-      await known.put({ identity: fqdn, verdict, authentication: flow === "A.2" ? "combined" : "device-only" });
-      if (flow !== "A.2") continue;
-      const [k, opc] = [randomBytes(16), randomBytes(16)];
-      await subscribers.add({ imsi, algorithm: "milenage", k, opc });
-      await known.bind(imsi, fqdn);
-      writeUsim(home, imsi, fault === "wrongKey" ? randomBytes(16) : k, opc);
-    }
+    await fill(database, config);
   } finally {
     await database.close();
   }

@@ -17,7 +17,10 @@ const schema = z
     deltaCrls: z.boolean().default(false),
     /** Base URLs put into certificates; undefined puts none (TS 33.320 7.2.5.2.1-3, -4). */
     ocspUrl: z.url({ protocol: /^http$/ }).optional(),
-    crlUrl: z.url({ protocol: /^http$/ }).optional(),
+    crlUrl: z
+      .url({ protocol: /^http$/ })
+      .transform((url) => url.replace(/\/+$/, ""))
+      .optional(),
   })
   .refine(({ crlShards, deltaCrls, crlUrl }) => (crlShards === 1 && !deltaCrls) || crlUrl !== undefined, {
     path: ["crlUrl"],

@@ -21,9 +21,11 @@ const MAX_CRL = 256 * 1024 * 1024;
 const url = (protocols: RegExp, examples: string) =>
   z.url({ protocol: protocols, error: `is no address of a kind that is spoken here: ${examples}` });
 const crlUrl = url(/^(https?|ldap|file)$/, "http://, https://, ldap:// or file:///");
-const ocspUrl = url(/^https?$/, "http:// or https://");
+/** Of a responder. */
+export const ocspUrl = url(/^https?$/, "http:// or https://");
 
-const host = z
+/** Where a certificate may send us. */
+export const host = z
   .union([ipAddress, fqdn], { error: "is neither a domain name such as vendor.example nor an address" })
   .transform((text) => text.toLowerCase());
 
@@ -80,14 +82,15 @@ const classSection = z.strictObject({
   issuers: z.array(issuerRule).default([]),
 });
 
-export const revocationSection = z.strictObject({
+/** What holds for all classes of peers. */
+const commonFields = {
   /** For one check, all look-ups included. */
   deadline: duration.default(10_000),
   /** How often the certificate of a connected peer is checked again at least. */
   recheck: duration.default(3600_000),
   /** What ends a connected peer's stay: only that it was revoked, or any refusal. */
   disconnectOn: z.enum(["revoked", "refused"]).default("revoked"),
-  /** Folder in which CRLs outlive a restart; none if left out. */
+  /** Folder in which CRLs, OCSP responses and what grace counts from outlive a restart; none if left out. */
   cache: path.optional(),
   /** How CRLs are fetched and used. */
   crl: z
@@ -98,7 +101,7 @@ export const revocationSection = z.strictObject({
       timeLimit: duration.default(60_000),
       /** Octets of a CRL. */
       maxBytes: z.number().int().min(1024).max(MAX_CRL).default(MAX_CRL),
-      /** They lead wherever a server likes; 0 follows none. */
+      /** 0 follows none; from an address that a certificate named they lead to `namedHosts` only. */
       maxRedirects: z.number().int().min(0).max(10).default(3),
       /** How far the CA's clock and ours may differ. */
       tolerance: duration.default(300_000),
@@ -133,18 +136,30 @@ export const revocationSection = z.strictObject({
       delegates: z.enum(["trust", "check"]).default("trust"),
     })
     .prefault({}),
+};
+
+/** For roles that devices attach to: SeGW and H(e)MS. */
+export const deviceRevocationSection = z.strictObject({
+  ...commonFields,
   /** The rule for H(e)NB certificates. */
   device: classSection.prefault({}),
+});
+
+/** With a rule for each class, for whoever judges in the place of several roles. */
+export const revocationSection = deviceRevocationSection.extend({
   /** The rule for SeGW certificates. */
   gateway: classSection.prefault({}),
   /** The rule for H(e)MS certificates. */
   managementServer: classSection.prefault({}),
 });
 
-export type RevocationSection = z.output<typeof revocationSection>;
+type ClassSection = z.output<typeof classSection>;
 
-/** The policy that a section describes. */
-export function policyOf(section: Pick<RevocationSection, PeerClass>): RevocationPolicy {
+/** A section with rules for the classes that a role meets. */
+export type RevocationSection = z.output<z.ZodObject<typeof commonFields>> & { [C in PeerClass]?: ClassSection };
+
+/** The policy that a section describes; a class that it has no rule for is not checked. */
+export function policyOf(section: { [C in PeerClass]?: ClassSection }): RevocationPolicy {
   return {
     device: classPolicyOf(section.device),
     gateway: classPolicyOf(section.gateway),
@@ -154,7 +169,9 @@ export function policyOf(section: Pick<RevocationSection, PeerClass>): Revocatio
 
 type RuleFields = Omit<z.output<typeof issuerRule>, "names" | "fingerprints">;
 
-function classPolicyOf({ issuers, ...fields }: z.output<typeof classSection>): ClassPolicy {
+function classPolicyOf(section: ClassSection | undefined): ClassPolicy {
+  if (section === undefined) return { issuers: [], otherwise: DEFAULT_RULE };
+  const { issuers, ...fields } = section;
   const otherwise = ruleOf(fields, DEFAULT_RULE);
   return {
     otherwise,

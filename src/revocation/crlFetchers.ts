@@ -3,6 +3,7 @@ import { open } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import type { Fetched, Fetcher, Validators } from "./fetching.ts";
 import type { HttpExchanger, HttpLimits } from "./httpExchange.ts";
+import type { Reach } from "./reach.ts";
 
 /** Hands each address to the fetcher of its scheme ("http:"). */
 export class FetcherByScheme implements Fetcher {
@@ -12,10 +13,12 @@ export class FetcherByScheme implements Fetcher {
     this.#fetchers = fetchers;
   }
 
-  async fetch(url: string, validators: Validators): Promise<Fetched> {
+  async fetch(url: string, validators: Validators, reach?: Reach): Promise<Fetched> {
     const protocol = URL.parse(url)?.protocol;
     const fetcher = protocol === undefined ? undefined : this.#fetchers[protocol];
-    return fetcher === undefined ? { kind: "failed", problem: { reason: "BadUrl" } } : fetcher.fetch(url, validators);
+    return fetcher === undefined
+      ? { kind: "failed", problem: { reason: "BadUrl" } }
+      : fetcher.fetch(url, validators, reach);
   }
 }
 
@@ -29,11 +32,14 @@ export class HttpCrlFetcher implements Fetcher {
     this.#limits = limits;
   }
 
-  async fetch(url: string, { etag, lastModified }: Validators): Promise<Fetched> {
+  async fetch(url: string, { etag, lastModified }: Validators, reach?: Reach): Promise<Fetched> {
     const headers: Record<string, string> = { accept: "application/pkix-crl, */*;q=0.5" };
     if (etag !== undefined) headers["if-none-match"] = etag;
     if (lastModified !== undefined) headers["if-modified-since"] = lastModified;
-    const answer = await this.#exchanger.exchange({ url, method: "GET", headers }, this.#limits);
+    const answer = await this.#exchanger.exchange(
+      { url, method: "GET", headers, ...(reach === undefined ? {} : { reach }) },
+      this.#limits,
+    );
     if (!answer.ok) return { kind: "failed", problem: answer.problem };
     if (answer.status === 304) return { kind: "unchanged" };
     const given: Validators = {};

@@ -7,14 +7,21 @@
 import type { Clock, Milliseconds } from "../sim/environment.ts";
 import { type CrlProblem, type CrlsVerdict, checkCrls, describeCrlProblem, mayHaveSigned } from "../trust/crl.ts";
 import type { CrlEvidence } from "../trust/crlVerdict.ts";
-import { describePathRefusal, validatePath } from "../trust/path.ts";
 import { checkPurpose } from "../trust/pathRules.ts";
-import { type Alternatives, crlUrlsOf, mayBeAsked, type Source } from "../trust/revocationPolicy.ts";
+import {
+  type Alternatives,
+  crlUrlsOf,
+  mayBeAsked,
+  type Source,
+  type StatusRule,
+  sourcesFor,
+} from "../trust/revocationPolicy.ts";
 import type { SignatureCache } from "../trust/signatureCache.ts";
 import type { Attempt, StatusAnswer, StatusEvidence } from "../trust/statusAnswer.ts";
 import { type WorkingKey, workingKey } from "../trust/workingKey.ts";
 import type { Certificate } from "../x509/certificate.ts";
 import type { Crl } from "../x509/crl.ts";
+import { type CrlIssuer, issuersOf } from "./crlIssuers.ts";
 import type { CrlInHand, CrlStore } from "./crlStore.ts";
 import { attemptAt } from "./refreshProblem.ts";
 
@@ -45,6 +52,8 @@ export interface CrlQuestion {
   source: Source;
   /** Hosts that a certificate or CRL may send us to; undefined for any. */
   namedHosts: readonly string[] | undefined;
+  /** The rule for certificates of this issuer; without it, CRL issuers' own certificates are not asked about. */
+  ruleFor?(issuer: Certificate): StatusRule;
 }
 
 /** What the source's CRLs say; never rejects. */
@@ -55,7 +64,35 @@ export async function askCrls(parts: CrlStatusParts, question: CrlQuestion): Pro
   fetched.push(...(await Promise.all(deltas.map((group) => obtainAny(parts, question, group)))));
   const inHand = fetched.flatMap((one) => one.inHand ?? []);
   const attempts = fetched.flatMap((one) => one.attempts);
-  return judge(parts, question, inHand, attempts);
+  const issuers = await crlIssuers(parts, question, inHand);
+  return judge(parts, question, { inHand, issuers }, attempts);
+}
+
+/** CRLs, and those who signed them without being CAs of the path. */
+interface AtHand {
+  inHand: readonly CrlInHand[];
+  issuers: readonly CrlIssuer[];
+}
+
+async function crlIssuers(
+  parts: CrlStatusParts,
+  { path, ruleFor }: CrlQuestion,
+  inHand: readonly CrlInHand[],
+): Promise<readonly CrlIssuer[]> {
+  const { settings, clock, signatureCache } = parts;
+  const { crlSigners, allowWeakAlgorithms } = settings;
+  const alone = { ...parts, settings: { ...settings, crlSigners: [] } };
+  const policy = { crlSigners, anchor: path.at(-1)!, allowWeakAlgorithms, clock, signatureCache };
+  return issuersOf(inHand, policy, async (own, certificate) => {
+    const rule = ruleFor?.(own[certificate + 1]!);
+    if (rule === undefined) return undefined;
+    let answer: StatusAnswer | undefined;
+    for (const source of sourcesFor(rule, "crl", own[certificate]!)) {
+      answer = await askCrls(alone, { path: own, certificate, source, namedHosts: rule.namedHosts });
+      if (answer.status === "good" || answer.status === "revoked") break;
+    }
+    return answer;
+  });
 }
 
 interface Fetched {
@@ -70,10 +107,11 @@ async function obtainAny(
   urls: Alternatives,
 ): Promise<Fetched> {
   const signers = [...question.path.slice(question.certificate + 1), ...settings.crlSigners];
+  const reach = question.source.origin === "certificate" ? { hosts: question.namedHosts } : undefined;
   const attempts: Attempt[] = [];
   let outdated: CrlInHand | undefined;
   for (const url of urls) {
-    const { inHand, problem } = await store.obtain(url, signers);
+    const { inHand, problem } = await store.obtain(url, signers, reach);
     if (inHand !== undefined && clock.now() <= inHand.held.nextUpdate) return { inHand, attempts: [] };
     outdated ??= inHand;
     if (problem !== undefined) attempts.push(attemptAt(url, problem));
@@ -105,18 +143,19 @@ function deltaGroups(
 function judge(
   parts: CrlStatusParts,
   question: CrlQuestion,
-  inHand: readonly CrlInHand[],
+  atHand: AtHand,
   attempts: readonly Attempt[],
 ): StatusAnswer {
+  const { inHand } = atHand;
   const now = parts.clock.now();
-  const verdict = judgeAt(parts, question, inHand, now);
+  const verdict = judgeAt(parts, question, atHand, now);
   if (verdict.status === "good") return { status: "good", evidence: earliest(verdict.evidence, inHand) };
   if (verdict.status === "revoked") return revoked(verdict, question, inHand);
   const problems = verdict.problems.map((problem): Attempt => attemptFor(problem, inHand));
   const all = [...attempts, ...problems];
   const stale = verdict.problems.find((problem) => problem.reason === "Stale");
   if (stale !== undefined) {
-    const before = judgeAt(parts, question, inHand, stale.nextUpdate);
+    const before = judgeAt(parts, question, atHand, stale.nextUpdate);
     if (before.status === "revoked") return revoked(before, question, inHand);
     if (before.status === "good")
       return { status: "stale", evidence: earliest(before.evidence, inHand), attempts: all };
@@ -131,19 +170,19 @@ function judge(
 function judgeAt(
   parts: CrlStatusParts,
   { path, certificate }: CrlQuestion,
-  inHand: readonly CrlInHand[],
+  atHand: AtHand,
   time: Milliseconds,
 ): CrlsVerdict {
   const { tolerance, allowWeakAlgorithms, useDeltas } = parts.settings;
   const above = workingKeys(path).slice(certificate + 1);
   return checkCrls({
     certificate: path[certificate]!,
-    crls: inHand.map(({ loaded }) => loaded.index),
+    crls: atHand.inHand.map(({ loaded }) => loaded.index),
     time,
     tolerance,
     allowWeakAlgorithms,
     useDeltas,
-    signerOf: ({ crl }) => signerOf(parts, crl, above, inHand),
+    signerOf: ({ crl }) => signerOf(crl, above, atHand),
   });
 }
 
@@ -155,12 +194,7 @@ function workingKeys(path: readonly Certificate[]): WorkingKey[] {
 }
 
 /** Who signed the CRL: somebody above in the path, or a CRL issuer with a path of its own to the same anchor. */
-function signerOf(
-  { settings, clock, signatureCache }: CrlStatusParts,
-  crl: Crl,
-  above: readonly WorkingKey[],
-  inHand: readonly CrlInHand[],
-): WorkingKey | CrlProblem {
+function signerOf(crl: Crl, above: readonly WorkingKey[], { inHand, issuers }: AtHand): WorkingKey | CrlProblem {
   const issuer = crl.issuer.toString();
   // The key was found when the CRL was loaded: to try others here would hash a large CRL on the main loop.
   const spki = inHand.find(({ loaded }) => loaded.crl === crl)?.loaded.spki;
@@ -169,22 +203,11 @@ function signerOf(
   const key = above.find(({ certificate }) => signed(certificate));
   if (key !== undefined)
     return checkPurpose(key.certificate, "crlSigning") === undefined ? key : { reason: "IssuerMayNotSign", issuer };
-  const other = settings.crlSigners.find(signed);
-  if (other === undefined)
-    return { reason: "IssuerNotTrusted", issuer, detail: "it was signed by a key of no certificate in the path" };
-  const path = validatePath({
-    leaf: other,
-    intermediates: settings.crlSigners.filter((candidate) => candidate !== other).slice(0, MAX_INTERMEDIATES),
-    anchors: [above.at(-1)!.certificate],
-    time: clock.now(),
-    purpose: "crlSigning",
-    maxPath: MAX_INTERMEDIATES + 1,
-    allowWeakAlgorithms: settings.allowWeakAlgorithms,
-    signatureCache,
-  });
-  return path.valid
-    ? workingKey(other, undefined)
-    : { reason: "IssuerNotTrusted", issuer, detail: describePathRefusal(path.refusal) };
+  const others = issuers.filter(({ certificate }) => signed(certificate));
+  const sound = others.find(({ problem }) => problem === undefined);
+  if (sound !== undefined) return workingKey(sound.certificate, undefined);
+  const detail = others[0]?.problem ?? "it was signed by a key of no certificate in the path";
+  return { reason: "IssuerNotTrusted", issuer, detail };
 }
 
 function revoked(
@@ -241,5 +264,3 @@ const SILENT: readonly CrlProblem["reason"][] = [
 ];
 /** Delta CRLs fetched for one question. */
 const MAX_DELTAS = 4;
-/** Certificates of a CRL issuer's own path (TS 33.320 7.2.4-2). */
-const MAX_INTERMEDIATES = 3;

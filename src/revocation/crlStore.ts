@@ -22,6 +22,7 @@ import {
   UNUSED,
 } from "./crlRefresh.ts";
 import type { Fetcher, Validators } from "./fetching.ts";
+import { type Reach, reachKey } from "./reach.ts";
 import type { Cancel, Timers } from "./timers.ts";
 
 /** What the store needs of the world. */
@@ -65,10 +66,11 @@ export class CrlStore implements AsyncDisposable {
 
   /**
    * The CRL at this address, which one of `signers` should have signed. Waits for a fetch only if there is none in hand
-   * that is current; an address that failed a moment ago gives that failure at once.
+   * that is current; an address that failed a moment ago gives that failure at once. One that a certificate names is
+   * asked within `reach`, and apart from the same one in the configuration.
    */
-  async obtain(url: string, signers: readonly Certificate[]): Promise<Obtained> {
-    const source = this.#sourceOf(url);
+  async obtain(url: string, signers: readonly Certificate[], reach?: Reach): Promise<Obtained> {
+    const source = this.#sourceOf(url, reach);
     await source.want(signers);
     return source.obtained;
   }
@@ -94,21 +96,22 @@ export class CrlStore implements AsyncDisposable {
     await Promise.all(sources.map((source) => source.written));
   }
 
-  #sourceOf(url: string): CrlSource {
-    const known = this.#sources.get(url);
+  #sourceOf(url: string, reach?: Reach): CrlSource {
+    const key = `${url} ${reachKey(reach)}`;
+    const known = this.#sources.get(key);
     if (known !== undefined) {
       // The order of the map is that of use.
-      this.#sources.delete(url);
-      this.#sources.set(url, known);
+      this.#sources.delete(key);
+      this.#sources.set(key, known);
       return known;
     }
-    const source = new CrlSource(url, this.#parts, {
+    const source = new CrlSource({ url, reach, key }, this.#parts, {
       emit: (event) => {
         for (const listener of this.#listeners) listener(event);
       },
       idle: () => this.#forget(source),
     });
-    this.#sources.set(url, source);
+    this.#sources.set(key, source);
     if (this.#sources.size > MAX_SOURCES) {
       const leastUsed = [...this.#sources.values()].find((one) => !one.kept && !one.busy);
       if (leastUsed !== undefined) this.#forget(leastUsed);
@@ -118,13 +121,15 @@ export class CrlStore implements AsyncDisposable {
 
   #forget(source: CrlSource): void {
     source.close();
-    this.#sources.delete(source.url);
+    this.#sources.delete(source.key);
   }
 }
 
 /** One address. */
 class CrlSource {
   readonly url: string;
+  readonly key: string;
+  readonly #reach: Reach | undefined;
   kept = false;
   readonly #parts: CrlStoreParts;
   readonly #events: { emit: (event: CrlStoreEvent) => void; idle: () => void };
@@ -140,8 +145,14 @@ class CrlSource {
   /** Settles when the last write to disk has ended, well or not. */
   written: Promise<void> = Promise.resolve();
 
-  constructor(url: string, parts: CrlStoreParts, events: { emit: (event: CrlStoreEvent) => void; idle: () => void }) {
+  constructor(
+    { url, reach, key }: { url: string; reach: Reach | undefined; key: string },
+    parts: CrlStoreParts,
+    events: { emit: (event: CrlStoreEvent) => void; idle: () => void },
+  ) {
     this.url = url;
+    this.key = key;
+    this.#reach = reach;
     this.#parts = parts;
     this.#events = events;
   }
@@ -249,7 +260,7 @@ class CrlSource {
   }
 
   async #fetch(validators: Validators): Promise<RefreshInput> {
-    const fetched = await this.#parts.fetcher.fetch(this.url, validators);
+    const fetched = await this.#parts.fetcher.fetch(this.url, validators, this.#reach);
     if (fetched.kind !== "content") return fetched;
     const load = await this.#load(fetched.segments);
     if (!load.ok) return { kind: "failed", problem: load.problem };

@@ -1,5 +1,6 @@
 /** Fetching from a source, whatever it speaks: what comes back, and every way in which nothing does. */
 import type { Bytes } from "../bytes/bytes.ts";
+import type { Reach } from "./reach.ts";
 
 /** What a server gave along with a CRL, to be asked later whether it changed (RFC 9110 13.1). */
 export interface Validators {
@@ -25,11 +26,12 @@ export type FetchProblem =
   | { reason: "Truncated"; expected: number; received: number }
   | { reason: "TooManyRedirects"; limit: number }
   | { reason: "RedirectRefused"; to: string }
+  | { reason: "AddressRefused"; address: string }
   | { reason: "NoSuchEntry"; detail: string };
 
-/** Fetches what is at an address; says in its answer what went wrong, and never rejects. */
+/** Fetches what is at an address, within `reach` if a certificate named it; says in its answer what went wrong, and never rejects. */
 export interface Fetcher {
-  fetch(url: string, validators: Validators): Promise<Fetched>;
+  fetch(url: string, validators: Validators, reach?: Reach): Promise<Fetched>;
 }
 
 /** One line for a person. */
@@ -54,7 +56,9 @@ export function describeFetchProblem(problem: FetchProblem): string {
     case "TooManyRedirects":
       return `redirects more than ${problem.limit} times`;
     case "RedirectRefused":
-      return `redirects to ${problem.to}, which is not followed: only from http to http or https, and from https to https`;
+      return `redirects to ${problem.to}, which is not followed: only from http to http or https, from https to https, and within namedHosts where a certificate named the address`;
+    case "AddressRefused":
+      return `leads to ${problem.address}, which no certificate may name unless namedHosts lists it`;
     case "NoSuchEntry":
       return problem.detail;
   }

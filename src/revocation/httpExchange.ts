@@ -6,14 +6,28 @@
  */
 import { Agent as HttpAgent, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import { isIP, type LookupFunction } from "node:net";
 import type { Bytes } from "../bytes/bytes.ts";
+import { mayBeAsked } from "../trust/revocationPolicy.ts";
 import type { FetchProblem } from "./fetching.ts";
+import { AddressRefused, checkLiteral, lookupWithin, type Reach, reachKey } from "./reach.ts";
 
 export interface HttpQuestion {
   url: string;
   method: "GET" | "POST";
   headers: Record<string, string>;
   body?: Bytes;
+  ends?: Ends;
+  /** Where a certificate named the address. */
+  reach?: Reach;
+}
+
+/** Between which addresses to speak, instead of those that the system would choose. */
+export interface Ends {
+  /** Our own. */
+  local?: string;
+  /** Of the address's host, so that no name is resolved. */
+  remote: string;
 }
 
 export interface HttpLimits {
@@ -29,10 +43,15 @@ export type HttpAnswer =
   | { ok: true; status: number; headers: IncomingHttpHeaders; segments: readonly Bytes[] }
   | { ok: false; problem: FetchProblem };
 
-/** Keeps connections to servers open between exchanges until it is disposed of. */
+/** Keeps connections to servers open between exchanges until it is disposed of, unless it is told not to. */
 export class HttpExchanger implements Disposable {
-  readonly #http = new HttpAgent(AGENT_OPTIONS);
-  readonly #https = new HttpsAgent(AGENT_OPTIONS);
+  /** By reach: a connection that one address may use is closed to another, though it leads to the same host. */
+  readonly #pools = new Map<string, Pool>();
+  readonly #keepAlive: boolean;
+
+  constructor({ keepAlive = true } = {}) {
+    this.#keepAlive = keepAlive;
+  }
 
   /** Asks and reads the whole answer; never rejects. */
   async exchange(question: HttpQuestion, limits: HttpLimits): Promise<HttpAnswer> {
@@ -46,12 +65,14 @@ export class HttpExchanger implements Disposable {
         incoming.destroy();
         if (redirects >= limits.maxRedirects) return failed({ reason: "TooManyRedirects", limit: limits.maxRedirects });
         const next = URL.parse(to, url);
-        if (next === null || !mayFollow(new URL(url), next))
+        if (next === null || !mayFollow(new URL(url), next, question.reach))
           return failed({ reason: "RedirectRefused", to: to.slice(0, 200) });
         url = next.href;
       }
     } catch (error) {
       if (error instanceof ExchangeFailure) return failed(error.problem);
+      const refused = refusedAddress(error);
+      if (refused !== undefined) return failed({ reason: "AddressRefused", address: refused });
       // Aborting destroys the request with whatever error it likes; that the time is over is what counts.
       if (signal.aborted) return failed({ reason: "TimedOut", limitMs: limits.timeMs });
       return failed({ reason: "Unreachable", detail: error instanceof Error ? error.message : String(error) });
@@ -59,8 +80,22 @@ export class HttpExchanger implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#http.destroy();
-    this.#https.destroy();
+    for (const { http, https } of this.#pools.values()) {
+      http.destroy();
+      https.destroy();
+    }
+    this.#pools.clear();
+  }
+
+  #poolFor(reach: Reach | undefined): Pool {
+    const key = reachKey(reach);
+    const known = this.#pools.get(key);
+    if (known !== undefined) return known;
+    const within = reach === undefined ? {} : { lookup: lookupWithin(reach) };
+    const options = { ...AGENT_OPTIONS, keepAlive: this.#keepAlive, ...within };
+    const pool = { http: new HttpAgent(options), https: new HttpsAgent(options) };
+    this.#pools.set(key, pool);
+    return pool;
   }
 
   /** Once more if the server had given up a connection that was kept open just when we used it (RFC 9112 9.3.1). */
@@ -73,16 +108,23 @@ export class HttpExchanger implements Disposable {
     }
   }
 
-  #ask({ url, method, headers, body }: HttpQuestion, signal: AbortSignal): Promise<IncomingMessage> {
+  #ask({ url, method, headers, body, ends, reach }: HttpQuestion, signal: AbortSignal): Promise<IncomingMessage> {
     const target = URL.parse(url);
     if (target === null || !PROTOCOLS.includes(target.protocol)) throw new ExchangeFailure({ reason: "BadUrl" });
+    if (reach !== undefined) checkLiteral(ends?.remote ?? target.hostname, reach);
+    const pool = this.#poolFor(reach);
     const length: Record<string, string> = body === undefined ? {} : { "content-length": String(body.length) };
-    const options = { method, signal, headers: { ...headers, ...length, "accept-encoding": "identity" } };
+    const options = {
+      method,
+      signal,
+      headers: { ...headers, ...length, "accept-encoding": "identity" },
+      ...(ends === undefined ? {} : socketOptions(ends)),
+    };
     return new Promise((resolve, reject) => {
       const outgoing =
         target.protocol === "http:"
-          ? httpRequest(target, { ...options, agent: this.#http })
-          : httpsRequest(target, { ...options, agent: this.#https });
+          ? httpRequest(target, { ...options, agent: pool.http })
+          : httpsRequest(target, { ...options, agent: pool.https });
       // Stays on for the whole exchange: an abort that comes while the body is read is told here as well.
       outgoing.on("error", (error: NodeJS.ErrnoException) =>
         reject(outgoing.reusedSocket && error.code === "ECONNRESET" ? new StaleConnection(error.message) : error),
@@ -91,6 +133,18 @@ export class HttpExchanger implements Disposable {
       outgoing.end(body);
     });
   }
+}
+
+function socketOptions({ local, remote }: Ends) {
+  const family = isIP(remote);
+  const lookup: LookupFunction = (_host, { all }, done) =>
+    all === true ? done(null, [{ address: remote, family }]) : done(null, remote, family);
+  return { lookup, ...(local === undefined ? {} : { localAddress: local }) };
+}
+
+interface Pool {
+  http: HttpAgent;
+  https: HttpsAgent;
 }
 
 /** A connection kept open was closed by the server before it answered. */
@@ -176,8 +230,17 @@ function redirectOf({ statusCode = 0, headers }: IncomingMessage): string | unde
   return REDIRECTS.includes(statusCode) ? headers.location : undefined;
 }
 
-function mayFollow(from: URL, to: URL): boolean {
+function mayFollow(from: URL, to: URL, reach: Reach | undefined): boolean {
+  if (reach !== undefined && !mayBeAsked(to.href, "ocsp", reach.hosts)) return false;
   return to.protocol === "https:" || (to.protocol === "http:" && from.protocol === "http:");
+}
+
+/** Of several addresses that were tried, an error tells one by one. */
+function refusedAddress(error: unknown): string | undefined {
+  if (error instanceof AddressRefused) return error.address;
+  return error instanceof AggregateError
+    ? error.errors.map(refusedAddress).find((each) => each !== undefined)
+    : undefined;
 }
 
 function failed(problem: FetchProblem): HttpAnswer {
@@ -186,7 +249,7 @@ function failed(problem: FetchProblem): HttpAnswer {
 
 const PROTOCOLS = ["http:", "https:"];
 const REDIRECTS = [301, 302, 303, 307, 308];
-const AGENT_OPTIONS = { keepAlive: true, maxSockets: 8, maxTotalSockets: 64, timeout: 30_000 };
+const AGENT_OPTIONS = { maxSockets: 8, maxTotalSockets: 64, timeout: 30_000 };
 /** Octets of the buffers that an answer of unknown length is read into. */
 const FIRST_SEGMENT = 64 * 1024;
 const MAX_SEGMENT = 4 * 1024 * 1024;

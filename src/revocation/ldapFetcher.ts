@@ -1,8 +1,9 @@
 /** Fetching CRLs by LDAP: a thread for each fetch, ended when its time is over whatever it does. */
 import { Worker } from "node:worker_threads";
-import type { Fetched, Fetcher } from "./fetching.ts";
+import type { Fetched, Fetcher, Validators } from "./fetching.ts";
 import type { LdapJob, LdapOutcome } from "./ldapThread.ts";
 import { parseLdapUrl } from "./ldapUrl.ts";
+import type { Reach } from "./reach.ts";
 
 export interface LdapLimits {
   /** Milliseconds for everything. */
@@ -19,11 +20,11 @@ export class LdapCrlFetcher implements Fetcher {
   }
 
   /** LDAP knows no "not modified": the CRL comes whole each time. */
-  async fetch(text: string): Promise<Fetched> {
+  async fetch(text: string, _validators?: Validators, reach?: Reach): Promise<Fetched> {
     const url = parseLdapUrl(text);
     if (url === undefined) return { kind: "failed", problem: { reason: "BadUrl" } };
     const { timeMs, maxBytes } = this.#limits;
-    const outcome = await runLdap({ url, timeMs, maxBytes });
+    const outcome = await runLdap({ url, reach, timeMs, maxBytes });
     if (!outcome.ok) return { kind: "failed", problem: outcome.problem };
     return { kind: "content", segments: [Buffer.from(outcome.der.buffer)], validators: {} };
   }

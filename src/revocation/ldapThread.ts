@@ -5,14 +5,17 @@
  * means harm: a malformed entry keeps ldapts 9.2.0 in a loop for ever, where no timer fires. LDAP is spoken in the
  * clear, so whoever is on the way could do that to a gateway.
  */
-import { Socket } from "node:net";
+import { isIP, Socket } from "node:net";
 import { parentPort, workerData } from "node:worker_threads";
 import { Client } from "ldapts";
 import type { FetchProblem } from "./fetching.ts";
 import type { LdapUrl } from "./ldapUrl.ts";
+import { AddressRefused, isWithin, lookupWithin, type Reach } from "./reach.ts";
 
 export interface LdapJob {
   url: LdapUrl;
+  /** Where a certificate named the address. */
+  reach: Reach | undefined;
   timeMs: number;
   maxBytes: number;
 }
@@ -75,13 +78,16 @@ function messageLength(bytes: Buffer): number | undefined {
   return 2 + octets + bytes.readUIntBE(2, octets);
 }
 
-async function fetchByLdap({ url, timeMs, maxBytes }: LdapJob): Promise<LdapOutcome> {
+async function fetchByLdap({ url, reach, timeMs, maxBytes }: LdapJob): Promise<LdapOutcome> {
   const { host, port, dn, attribute } = url;
+  if (reach !== undefined && isIP(host) !== 0 && !isWithin(host, reach))
+    return { ok: false, problem: { reason: "AddressRefused", address: host } };
+  const lookup = reach === undefined ? {} : { lookup: lookupWithin(reach) };
   const client = new Client({
     url: `ldap://${host.includes(":") ? `[${host}]` : host}:${port}`,
     timeout: timeMs,
     connectTimeout: timeMs,
-    createConnection: () => new MessageSocket(maxBytes).connect({ host, port }),
+    createConnection: () => new MessageSocket(maxBytes).connect({ host, port, ...lookup }),
   });
   try {
     const { searchEntries } = await client.search(dn, {
@@ -101,6 +107,8 @@ async function fetchByLdap({ url, timeMs, maxBytes }: LdapJob): Promise<LdapOutc
     own.set(der);
     return { ok: true, der: own };
   } catch (error) {
+    if (error instanceof AddressRefused)
+      return { ok: false, problem: { reason: "AddressRefused", address: error.address } };
     const detail = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
     const reason = error instanceof Error && error.name === "NoSuchObjectError" ? "NoSuchEntry" : "Unreachable";
     return { ok: false, problem: { reason, detail: detail.trim().replace(/\s+/g, " ") } };

@@ -5,6 +5,8 @@
  * for as long as policy allows, whichever ends first; a responder in trouble is left alone for growing pauses, so that ten
  * thousand devices do not each wait for it. Time, randomness and network are passed in.
  */
+
+import type { Bytes } from "../bytes/bytes.ts";
 import type { Clock, Milliseconds, Random } from "../sim/environment.ts";
 import {
   checkOcspResponse,
@@ -19,7 +21,9 @@ import type { Attempt, StatusAnswer, StatusEvidence } from "../trust/statusAnswe
 import type { Certificate } from "../x509/certificate.ts";
 import { buildOcspRequest, type CertId, certIdOf, ResponseStatus } from "../x509/ocsp.ts";
 import { describeFetchProblem } from "./fetching.ts";
+import type { OcspDisk } from "./ocspDisk.ts";
 import type { OcspMethod, OcspTransport } from "./ocspTransport.ts";
+import { type Reach, reachKey } from "./reach.ts";
 
 export interface OcspSettings {
   method: OcspMethod;
@@ -46,6 +50,8 @@ export interface OcspClientParts {
   clock: Clock;
   random: Random;
   transport: OcspTransport;
+  /** Keeps responses beyond this process. */
+  disk?: OcspDisk;
   settings: OcspSettings;
   signatureCache: SignatureCache;
 }
@@ -56,6 +62,8 @@ export interface OcspQuestion {
   /** The certificate's issuer, validated. */
   issuer: Certificate;
   urls: Alternatives;
+  /** Where a certificate named the addresses. */
+  reach?: Reach;
   /** Why a delegated signer may not be relied on, or undefined if its certificate is good; asked by `delegates: check`. */
   checkDelegate(delegate: Certificate): Promise<string | undefined>;
   /** An answer from before this time is not used again; for asking anew in time. */
@@ -89,30 +97,56 @@ export class OcspClient {
 
   /** What the responders say of the certificate, from memory or asked now; never rejects. */
   async ask(question: OcspQuestion): Promise<StatusAnswer> {
-    const { certificate, issuer, urls, notBefore = 0 } = question;
+    const { certificate, issuer, urls, reach, notBefore = 0 } = question;
     const id = certIdOf(certificate, issuer, this.#parts.settings.hash);
-    const key = `${urls.join(" ")} ${id.der.toString("latin1")}`;
+    const key = `${urls.join(" ")} ${reachKey(reach)} ${id.der.toString("latin1")}`;
     const known = this.#recall(key, notBefore);
     if (known !== undefined) return known;
     const waiting = this.#underWay.get(key);
     if (waiting !== undefined) return waiting;
-    const asking = this.#askAll(question, id).finally(() => this.#underWay.delete(key));
+    const asking = this.#restoreOrAsk(question, id, key).finally(() => this.#underWay.delete(key));
     this.#underWay.set(key, asking);
     const answer = await asking;
     this.#remember(key, answer);
     return answer;
   }
 
-  async #askAll(question: OcspQuestion, id: CertId): Promise<StatusAnswer> {
+  /** From disk if that would still be in memory, else from the responders; revoked stands until they say otherwise. */
+  async #restoreOrAsk(question: OcspQuestion, id: CertId, key: string): Promise<StatusAnswer> {
+    const restored = await this.#restore(question, key);
+    const { notBefore = 0 } = question;
+    if (restored !== undefined && "evidence" in restored && restored.evidence?.kind === "ocsp") {
+      const { producedAt, nextUpdate } = restored.evidence;
+      const until = Math.min(producedAt + this.#parts.settings.reuse, nextUpdate);
+      if (restored.status !== "unknown" && until >= this.#parts.clock.now() && producedAt >= notBefore) return restored;
+    }
+    const answer = await this.#askAll(question, id, key);
+    return answer.status === "unreachable" && restored?.status === "revoked" ? restored : answer;
+  }
+
+  /** Who requires a nonce takes no response that was made for another request. */
+  async #restore(question: OcspQuestion, key: string): Promise<StatusAnswer | undefined> {
+    const { clock, disk, settings } = this.#parts;
+    if (disk === undefined || settings.nonce === "required") return undefined;
+    const stored = await disk.read(key);
+    if (stored === undefined) return undefined;
+    const now = clock.now();
+    const verdict = checkOcspResponse(this.#checkOf(question, stored.der, now));
+    if (verdict.status !== "invalid") return this.#believe(stored.url, verdict, question, now);
+    const { problem } = verdict;
+    return problem.reason === "Stale" ? this.#believe(stored.url, problem.said, question, now) : undefined;
+  }
+
+  async #askAll(question: OcspQuestion, id: CertId, key: string): Promise<StatusAnswer> {
     const attempts: Attempt[] = [];
     let unsure: StatusAnswer | undefined;
     for (const url of question.urls) {
-      const trouble = this.#troubles.get(url);
+      const trouble = this.#troubles.get(troubleKey(url, question.reach));
       if (trouble !== undefined && this.#parts.clock.now() < trouble.retryAt) {
         attempts.push(trouble.attempt);
         continue;
       }
-      const answer = await this.#askOne(url, question, id);
+      const answer = await this.#askOne(url, question, id, key);
       if (answer.status === "good" || answer.status === "revoked") return answer;
       if ("attempts" in answer) attempts.push(...answer.attempts);
       // Another responder may know more; of those that do not, unknown says more than stale.
@@ -122,42 +156,54 @@ export class OcspClient {
     return { status: "unreachable", attempts };
   }
 
-  async #askOne(url: string, question: OcspQuestion, id: CertId): Promise<StatusAnswer> {
-    const { clock, random, transport, settings, signatureCache } = this.#parts;
+  async #askOne(url: string, question: OcspQuestion, id: CertId, key: string): Promise<StatusAnswer> {
+    const { clock, random, transport, settings, disk } = this.#parts;
     const nonce = settings.nonce === "off" ? undefined : random.bytes(settings.nonceLength);
     const method = nonce === undefined ? settings.method : "post";
-    const fetched = await transport.ask(url, buildOcspRequest([id], nonce), method);
-    if (!fetched.ok) return this.#inTrouble(url, fetched.problem.reason, describeFetchProblem(fetched.problem));
+    const { reach } = question;
+    const fetched = await transport.ask(
+      url,
+      buildOcspRequest([id], nonce),
+      method,
+      reach === undefined ? {} : { reach },
+    );
+    if (!fetched.ok) return this.#inTrouble(url, reach, fetched.problem.reason, describeFetchProblem(fetched.problem));
     const now = clock.now();
-    const check: OcspCheck = {
-      response: fetched.der,
-      certificate: question.certificate,
-      issuer: question.issuer,
-      time: now,
-      tolerance: settings.tolerance,
-      maxAge: settings.maxAge,
+    const verdict = checkOcspResponse({
+      ...this.#checkOf(question, fetched.der, now),
       nonceRequired: settings.nonce === "required",
-      trustedResponders: settings.trustedResponders,
-      allowWeakAlgorithms: settings.allowWeakAlgorithms,
-      reportDelegate: settings.delegates === "check",
-      signatureCache,
       ...(nonce === undefined ? {} : { nonce }),
-    };
-    const verdict = checkOcspResponse(check);
+    });
     if (verdict.status === "invalid") {
       const { problem } = verdict;
       if (problem.reason === "Stale") return this.#stale(url, problem, question, now);
       const message = describeOcspProblem(problem);
       // What is wrong with this response says nothing of those about other certificates, unless it says so itself.
       const overloaded = problem.reason === "NotSuccessful" && BUSY.includes(problem.status);
-      return overloaded ? this.#inTrouble(url, problem.reason, message) : unusable(url, problem.reason, message);
+      return overloaded ? this.#inTrouble(url, reach, problem.reason, message) : unusable(url, problem.reason, message);
     }
-    return this.#accept(url, verdict, question, now);
+    const answer = await this.#accept(url, verdict, question, now);
+    if (answer.status === "good" || answer.status === "revoked") disk?.write(key, { url, der: fetched.der });
+    return answer;
+  }
+
+  #checkOf({ certificate, issuer }: OcspQuestion, response: Bytes, time: Milliseconds): OcspCheck {
+    const { settings, signatureCache } = this.#parts;
+    const { tolerance, maxAge, trustedResponders, allowWeakAlgorithms, delegates } = settings;
+    return {
+      ...{ response, certificate, issuer, time, tolerance, maxAge, trustedResponders, allowWeakAlgorithms },
+      reportDelegate: delegates === "check",
+      signatureCache,
+    };
   }
 
   /** Takes what a response says, unless its signer's own certificate is no good. */
   async #accept(url: string, said: OcspStatement, question: OcspQuestion, now: Milliseconds): Promise<StatusAnswer> {
-    this.#troubles.delete(url);
+    this.#troubles.delete(troubleKey(url, question.reach));
+    return this.#believe(url, said, question, now);
+  }
+
+  async #believe(url: string, said: OcspStatement, question: OcspQuestion, now: Milliseconds): Promise<StatusAnswer> {
     if (said.delegate !== undefined) {
       const refused = await question.checkDelegate(said.delegate);
       if (refused !== undefined) return unusable(url, "DelegateNotGood", refused);
@@ -205,16 +251,17 @@ export class OcspClient {
   }
 
   /** Negative caching: the responder is left alone for a pause that doubles each time. */
-  #inTrouble(url: string, reason: string, message: string): StatusAnswer {
+  #inTrouble(url: string, reach: Reach | undefined, reason: string, message: string): StatusAnswer {
     const attempt = { url, reason, message };
     const now = this.#parts.clock.now();
-    const before = this.#troubles.get(url);
+    const key = troubleKey(url, reach);
+    const before = this.#troubles.get(key);
     // Queries that were under way together fail together, and count once.
     if (before !== undefined && now < before.retryAt) return { status: "unreachable", attempts: [attempt] };
     const failures = (before?.failures ?? 0) + 1;
     const pause = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** Math.min(failures - 1, MAX_DOUBLINGS));
-    this.#troubles.delete(url);
-    this.#troubles.set(url, { failures, retryAt: now + pause, attempt });
+    this.#troubles.delete(key);
+    this.#troubles.set(key, { failures, retryAt: now + pause, attempt });
     forgetOldest(this.#troubles, MAX_RESPONDERS);
     return { status: "unreachable", attempts: [attempt] };
   }
@@ -248,6 +295,11 @@ export class OcspClient {
 
 function unusable(url: string, reason: string, message: string): StatusAnswer {
   return { status: "unreachable", attempts: [{ url, reason, message }] };
+}
+
+/** What a certificate may not reach is no trouble of the responder's. */
+function troubleKey(url: string, reach: Reach | undefined): string {
+  return `${url} ${reachKey(reach)}`;
 }
 
 function forgetOldest(map: Map<string, unknown>, limit: number): void {

@@ -14,7 +14,7 @@ import { methodsOf } from "../trust/statusDecision.ts";
 import type { Certificate } from "../x509/certificate.ts";
 import { askCrls, type CrlSettings } from "./crlStatus.ts";
 import type { CrlStore } from "./crlStore.ts";
-import { LastGoodMemory } from "./lastGood.ts";
+import { type DurableLastGood, LastGoodMemory } from "./lastGood.ts";
 import type { OcspClient } from "./ocspClient.ts";
 import { RecheckQueue } from "./recheckQueue.ts";
 import type { Timers } from "./timers.ts";
@@ -37,6 +37,8 @@ export interface StatusServiceParts {
   crls: CrlStore;
   crlSettings: CrlSettings;
   ocsp: OcspClient;
+  /** Keeps what grace counts from beyond this process; without it a restart ends all grace. */
+  lastGood?: DurableLastGood;
   signatureCache: SignatureCache;
 }
 
@@ -58,7 +60,7 @@ export interface Lost {
 
 export class StatusService implements Disposable {
   readonly #parts: StatusServiceParts;
-  readonly #lastGood = new LastGoodMemory();
+  readonly #lastGood: LastGoodMemory;
   readonly #listeners = new Set<(lost: Lost) => void>();
   readonly #watches = new Set<Watched>();
   /** Watches by the addresses of their CRLs. */
@@ -68,6 +70,7 @@ export class StatusService implements Disposable {
 
   constructor(parts: StatusServiceParts) {
     this.#parts = parts;
+    this.#lastGood = parts.lastGood?.memory ?? new LastGoodMemory();
     this.#queue = new RecheckQueue(parts.clock, parts.timers, (watched) => this.#recheck(watched));
     this.#unsubscribe = parts.crls.subscribe((event) => {
       if (event.kind === "adopted") this.#onNewCrl(event.url);
@@ -129,7 +132,12 @@ export class StatusService implements Disposable {
   }
 
   /** `freshSince`: OCSP answers from before are not used again. */
-  #check(path: readonly Certificate[], peerClass: PeerClass, freshSince: Milliseconds): Promise<StatusVerdict> {
+  async #check(path: readonly Certificate[], peerClass: PeerClass, freshSince: Milliseconds): Promise<StatusVerdict> {
+    await this.#parts.lastGood?.restoring;
+    return this.#checkNow(path, peerClass, freshSince);
+  }
+
+  #checkNow(path: readonly Certificate[], peerClass: PeerClass, freshSince: Milliseconds): Promise<StatusVerdict> {
     const { clock, timers, policy, settings } = this.#parts;
     const lastGood = path.map((certificate) => this.#lastGood.of(certificate));
     return new Promise((resolve) => {
@@ -140,7 +148,7 @@ export class StatusService implements Disposable {
         for (const effect of step.effects) void this.#answer(effect, path, peerClass, freshSince).then(give);
         if (state.kind !== "Decided") return;
         cancel();
-        this.#lastGood.learn(path, state.verdict);
+        if (this.#lastGood.learn(path, state.verdict)) this.#parts.lastGood?.changed();
         resolve(state.verdict);
       };
       const give = (input: StatusInput) => {
@@ -163,11 +171,16 @@ export class StatusService implements Disposable {
     const rule = ruleFor(policy, peerClass, path[certificate + 1]!);
     const { namedHosts } = rule;
     const ask = async (): Promise<StatusAnswer> => {
-      if (method === "crl") return askCrls(this.#crlParts, { path, certificate, source, namedHosts });
+      if (method === "crl")
+        return askCrls(this.#crlParts, {
+          ...{ path, certificate, source, namedHosts },
+          ruleFor: (issuer) => ruleFor(policy, peerClass, issuer),
+        });
       return this.#parts.ocsp.ask({
         certificate: path[certificate]!,
         issuer: path[certificate + 1]!,
         urls: source.groups.flat(),
+        ...(origin === "certificate" ? { reach: { hosts: namedHosts } } : {}),
         notBefore: freshSince,
         checkDelegate: (delegate) => this.#checkDelegate(delegate, path.slice(certificate + 1), peerClass),
       });

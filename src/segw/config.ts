@@ -3,7 +3,7 @@ import { z } from "zod";
 import { cidr, duration, fqdn, ipAddress, path } from "../config/fields.ts";
 import { espSection, gatewayOcspSection, ikeSection, portsSection, profileSection } from "../ipsec/settings.ts";
 import { logSection } from "../observe/log.ts";
-import { revocationSection } from "../revocation/config.ts";
+import { deviceRevocationSection } from "../revocation/config.ts";
 import { aaaSection } from "./aaa/config.ts";
 
 export const gatewayConfig = z.strictObject({
@@ -50,7 +50,7 @@ export const gatewayConfig = z.strictObject({
     })
     .prefault({}),
   /** Whether device certificates are checked for revocation, how and by whom (TS 33.320 7.2.2-7, -8). */
-  revocation: revocationSection.prefault({}),
+  revocation: deviceRevocationSection.prefault({}),
   /** Whether a hosting party must, may or must not follow a device, where no AAA server says it (TS 33.320 A.1-4). */
   hostingParty: z
     .strictObject({
@@ -130,7 +130,7 @@ export const gatewayConfig = z.strictObject({
       addresses: z.array(cidr).default([]),
     })
     .prefault({}),
-  /** How long devices may take to answer their Deletes on shutdown. */
+  /** How long devices may take to answer their Deletes on shutdown, and AAA servers to hear of the ends. */
   shutdownLimit: duration.default(2_000),
   /** Log lines on standard output. */
   log: logSection,

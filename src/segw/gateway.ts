@@ -4,7 +4,6 @@
  * It takes certificates, keys, time, network and data plane from whoever starts it, so that the same gateway serves real
  * devices and a simulation.
  */
-import type { KeyObject } from "node:crypto";
 import type { Bytes } from "../bytes/bytes.ts";
 import { parseCidr, parseIp } from "../bytes/ip.ts";
 import type { DataPlane } from "../esp/dataPlane.ts";
@@ -12,7 +11,11 @@ import type { Connection } from "../ike/sa/connection.ts";
 import type { EapRelayed, IkeEvent, IkeSaId, OwnAuth, Request, VerifiedPeer } from "../ike/sa/effects.ts";
 import { innerAddresses } from "../ipsec/eventRecord.ts";
 import { type IkeDecisions, IkeService } from "../ipsec/ikeService.ts";
+import type { OwnCredentials } from "../ipsec/ownCredentials.ts";
 import { blockSelector, connectionFrom, hashNumbers, profilePolicy } from "../ipsec/settings.ts";
+import type { OcspTransport } from "../revocation/ocspTransport.ts";
+import { OwnStatus } from "../revocation/ownStatus.ts";
+import { PeerStatus, type StatusSource } from "../revocation/peerStatus.ts";
 import type { Clock, Random, Timers } from "../sim/environment.ts";
 import { AuthSignatureError, signAuth } from "../tre/authSignature.ts";
 import { fqdnIdentity, IdType, identityText } from "../tre/identity.ts";
@@ -24,17 +27,12 @@ import type { AaaChange, AaaClient, AaaGrant, AaaSession } from "./aaa/client.ts
 import { AaaSessions } from "./aaa/sessions.ts";
 import { AddressPool } from "./addressPool.ts";
 import type { GatewayConfig } from "./config.ts";
-import { DeviceStatus, type StatusSource } from "./deviceStatus.ts";
 import { Filters } from "./filters.ts";
 import { IntegrityPolicy } from "./integrityPolicy.ts";
-import { OwnStatus } from "./ownStatus.ts";
 import { TunnelUsage } from "./tunnelUsage.ts";
 import { type SecondRound, UserProfiles } from "./userProfiles.ts";
 
-export interface GatewayCredentials {
-  /** End entity first, without the root, at most four (TS 33.320 7.2.3-1). */
-  chain: readonly Certificate[];
-  key: KeyObject;
+export interface GatewayCredentials extends OwnCredentials {
   /** Our own roots. */
   ownRoots: readonly Certificate[];
   /** Roots of device certificates. */
@@ -59,8 +57,8 @@ export interface GatewayOptions {
   onGrantChanged(sa: IkeSaId, device: string, grant: AaaGrant): void;
   /** What goes wrong with a session at the AAA server. */
   onAaaProblem(message: string): void;
-  /** POSTs an OCSP request; see src/http. */
-  fetchOcsp(url: string, request: Bytes): Promise<Bytes>;
+  /** Asks for our own certificates' status. */
+  ocspTransport: OcspTransport;
   /** What the plane will be capable of, known before it is made. */
   plane: Pick<DataPlane, "needsUdpEncapsulation">;
   onEvent(event: IkeEvent): void;
@@ -77,7 +75,7 @@ export class SecurityGateway implements IkeDecisions {
   readonly #options: GatewayOptions;
   readonly #ownStatus: OwnStatus | undefined;
   readonly #policy: VerifierPolicy;
-  readonly #deviceStatus: DeviceStatus | undefined;
+  readonly #deviceStatus: PeerStatus<IkeSaId> | undefined;
   readonly #integrity: IntegrityPolicy | undefined;
   readonly #aaa: AaaSessions | undefined;
   readonly #profiles: UserProfiles;
@@ -91,7 +89,11 @@ export class SecurityGateway implements IkeDecisions {
     this.#ownStatus = ownStatus(options);
     const { status } = options;
     if (status !== undefined)
-      this.#deviceStatus = new DeviceStatus({ source: status, onLost: (sa, refusal) => this.#onLost(sa, refusal) });
+      this.#deviceStatus = new PeerStatus({
+        source: status,
+        peerClass: "device",
+        onLost: (sa: IkeSaId, refusal) => this.#onLost(sa, refusal),
+      });
     this.#integrity = integrityPolicy(options);
     this.#profiles = new UserProfiles(config.hostingParty);
     this.#filters = new Filters(config.filters);
@@ -127,7 +129,7 @@ export class SecurityGateway implements IkeDecisions {
   async close(): Promise<void> {
     await this.service.close(this.#options.config.shutdownLimit);
     this.#deviceStatus?.close();
-    await this.#aaa?.close();
+    await this.#aaa?.close(this.#options.config.shutdownLimit);
   }
 
   computeAuth(request: Ask<"computeAuth">): OwnAuth | PeerRefusal | Promise<OwnAuth> {
@@ -313,7 +315,7 @@ function verifierPolicy({ config, credentials, clock }: GatewayOptions): Verifie
   };
 }
 
-function ownStatus({ config, credentials, clock, fetchOcsp, onFault }: GatewayOptions): OwnStatus | undefined {
+function ownStatus({ config, credentials, clock, ocspTransport, onFault }: GatewayOptions): OwnStatus | undefined {
   const { send, url, refreshAfter } = config.ownStatus;
   if (send === "off") return undefined;
   return new OwnStatus({
@@ -325,7 +327,7 @@ function ownStatus({ config, credentials, clock, fetchOcsp, onFault }: GatewayOp
     refreshAfter,
     allowWeakAlgorithms: config.ike.allowWeakAlgorithms,
     clock,
-    fetch: fetchOcsp,
+    transport: ocspTransport,
     onProblem: (message) => onFault("no OCSP response for our own certificate", message),
   });
 }

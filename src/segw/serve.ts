@@ -1,9 +1,7 @@
 /** The gateway as a process: configuration, certificates, sockets, data plane and log around `SecurityGateway`. */
-import { createPublicKey } from "node:crypto";
-import { parseIp } from "../bytes/ip.ts";
 import { postJson } from "../http/jsonClient.ts";
-import { fetchOcsp } from "../http/ocspClient.ts";
-import { RoleFileError, readCertificates, readConfig, readKey } from "../ipsec/roleFiles.ts";
+import { readOwnCredentials } from "../ipsec/ownCredentials.ts";
+import { readCertificates, readConfig } from "../ipsec/roleFiles.ts";
 import {
   type CaptureChoice,
   openPlane,
@@ -13,9 +11,9 @@ import {
   RoleObserver,
 } from "../ipsec/roleShell.ts";
 import { createLogger } from "../observe/log.ts";
-import { policyOf } from "../revocation/config.ts";
-import { type OpenStatusService, openStatusService } from "../revocation/open.ts";
-import { hasAddress, hasDns } from "../trust/serverName.ts";
+import { HttpExchanger } from "../revocation/httpExchange.ts";
+import { HttpOcspTransport, ocspLimits } from "../revocation/ocspTransport.ts";
+import { openStatusIfUsed } from "../revocation/open.ts";
 import { openAaaClient } from "./aaa/open.ts";
 import { type GatewayConfig, gatewayConfig } from "./config.ts";
 import { type GatewayCredentials, SecurityGateway } from "./gateway.ts";
@@ -43,7 +41,15 @@ export async function serveGateway(
   const log = createLogger(config.log, "segw", clock, options.write);
   const credentials = readCredentials(config, at);
   const observer = await RoleObserver.open(log, clock, "segw", options.capture);
-  const status = openStatus(config, at("."), credentials, environment);
+  const status = openStatusIfUsed("device", {
+    section: config.revocation,
+    folder: at("."),
+    cas: credentials.deviceRoots,
+    allowWeakAlgorithms: config.ike.allowWeakAlgorithms,
+    clock,
+    random,
+  });
+  const exchanger = new HttpExchanger();
   const sessions: { gateway?: SecurityGateway } = {};
   const onAaaProblem = (problem: string) => log.warn({ event: "aaaProblem", problem }, problem);
   const aaa =
@@ -56,6 +62,7 @@ export async function serveGateway(
           onChange: (session, change) => sessions.gateway?.change(session, change) ?? "UnknownSession",
           onUp: (server) => log.info({ event: "aaaUp", server }, `the AAA server ${server} can be asked`),
           onProblem: onAaaProblem,
+          onMessage: config.log.messages ? ({ record, text }) => log.info(record, text) : undefined,
         });
   const gateway = new SecurityGateway({
     config,
@@ -63,7 +70,7 @@ export async function serveGateway(
     clock,
     random,
     timers,
-    fetchOcsp,
+    ocspTransport: new HttpOcspTransport(exchanger, ocspLimits(OCSP_TIME_LIMIT)),
     status: status?.service,
     aaa,
     onDeviceLost: (sa, refusal) =>
@@ -102,51 +109,23 @@ export async function serveGateway(
       log.info({ event: "stopping", ikeSas: service.size }, `stopping: ${service.size} IKE SAs are deleted`);
       await gateway.close();
       await status?.[Symbol.asyncDispose]();
+      exchanger[Symbol.dispose]();
       await observer.close();
       log.info({ event: "stopped" }, "stopped");
     },
   };
 }
 
-/** The status service, where a rule for devices checks anything. */
-function openStatus(
-  { revocation, ike }: GatewayConfig,
-  folder: string,
-  { deviceRoots }: GatewayCredentials,
-  { clock, random }: RoleEnvironment,
-): OpenStatusService | undefined {
-  const { issuers, otherwise } = policyOf(revocation).device;
-  if ([otherwise, ...issuers.map(({ rule }) => rule)].every(({ methods }) => methods === "none")) return undefined;
-  const allowWeakAlgorithms = ike.allowWeakAlgorithms;
-  return openStatusService({ section: revocation, folder, cas: deviceRoots, allowWeakAlgorithms, clock, random });
-}
-
-function readCredentials(config: GatewayConfig, at: (path: string) => string): GatewayCredentials {
-  const file = at(config.credentials.chain);
-  const chain = readCertificates(file);
-  const key = readKey(at(config.credentials.key));
-  // TS 33.320 7.2.3-1.
-  if (chain.length > MAX_PATH)
-    throw new RoleFileError(
-      `${file} holds ${chain.length} certificates; a gateway sends at most ${MAX_PATH}, without the root`,
-    );
-  const [own] = chain;
-  const address = parseIp(config.name);
-  const named = address === undefined ? hasDns(own!, config.name) : hasAddress(own!, address);
-  // TS 33.320 7.2.2-4: devices would refuse it; better to hear so at start.
-  if (!named)
-    throw new RoleFileError(
-      `the certificate in ${file} does not carry "${config.name}" in subjectAltName, as every device will demand`,
-    );
-  if (own!.publicKey?.equals(createPublicKey(key)) !== true)
-    throw new RoleFileError(`${at(config.credentials.key)} is not the key of the first certificate in ${file}`);
+function readCredentials(
+  { credentials, trust, name }: GatewayConfig,
+  at: (path: string) => string,
+): GatewayCredentials {
   return {
-    chain,
-    key,
-    ownRoots: config.credentials.roots.flatMap((path) => readCertificates(at(path))),
-    deviceRoots: config.trust.roots.flatMap((path) => readCertificates(at(path))),
+    ...readOwnCredentials({ chain: at(credentials.chain), key: at(credentials.key) }, name),
+    ownRoots: credentials.roots.flatMap((path) => readCertificates(at(path))),
+    deviceRoots: trust.roots.flatMap((path) => readCertificates(at(path))),
   };
 }
 
-/** TS 33.320 7.2.3-1. */
-const MAX_PATH = 4;
+/** Milliseconds for a query about our own certificates. */
+const OCSP_TIME_LIMIT = 5_000;

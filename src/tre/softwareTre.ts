@@ -13,6 +13,7 @@ import type { Random } from "../sim/environment.ts";
 import { systemEnvironment } from "../sim/system.ts";
 import { type Certificate, parseCertificate } from "../x509/certificate.ts";
 import { fromPem } from "../x509/pem.ts";
+import { AskedStatus, type AskingPolicy } from "./askedStatus.ts";
 import { signAuth } from "./authSignature.ts";
 import { fqdnIdentity } from "./identity.ts";
 import { checkManifest } from "./integrity.ts";
@@ -24,7 +25,10 @@ import type {
   Integrity,
   PeerCredentials,
   PeerVerdict,
+  StatusRequest,
+  StatusVerdict,
   TrustedEnvironment,
+  VerifiedPathId,
 } from "./trustedEnvironment.ts";
 
 /** A TrE folder that cannot be used, with what is wrong in it. */
@@ -33,7 +37,10 @@ export class TreError extends Error {
 }
 
 /** The part of the policy that is the operator's; roots and trust stay inside. */
-export type TrePolicy = Omit<VerifierPolicy, "roots" | "checkServerName" | "maxPath">;
+export interface TrePolicy extends Omit<VerifierPolicy, "roots" | "checkServerName" | "maxPath"> {
+  /** How the status of gateways is asked for, where it is (`askedOcsp`). */
+  asking?: AskingPolicy;
+}
 
 export class SoftwareTre implements TrustedEnvironment {
   readonly #directory: string;
@@ -43,6 +50,7 @@ export class SoftwareTre implements TrustedEnvironment {
   readonly #fqdn: string;
   readonly #policy: VerifierPolicy;
   readonly #random: Random;
+  readonly #asked: AskedStatus;
   #measured: Omit<IntegrityStatement, "nonce"> | undefined;
 
   /** Opens a TrE folder; `filesRoot` is where the manifest's files lie. Throws TreError. */
@@ -66,6 +74,7 @@ export class SoftwareTre implements TrustedEnvironment {
       );
     // TS 33.320 7.2.3-2: four received.
     this.#policy = { ...policy, roots, checkServerName: true, maxPath: MAX_PATH };
+    this.#asked = new AskedStatus(this.#policy, policy.asking ?? DEFAULT_ASKING, random);
   }
 
   async verifyIntegrity(): Promise<Integrity> {
@@ -116,12 +125,21 @@ export class SoftwareTre implements TrustedEnvironment {
   async verifyPeer(credentials: PeerCredentials): Promise<PeerVerdict> {
     const verdict = verifyCredentials(credentials, this.#policy);
     if (!verdict.valid) return verdict;
-    const { path, names, ocsp } = verdict.verified;
-    return { valid: true, evidence: { path: path.map((certificate) => certificate.subject.toString()), ocsp, names } };
+    const { path, names, ocsp, status } = verdict.verified;
+    const evidence = { path: path.map((certificate) => certificate.subject.toString()), ocsp, names };
+    return { valid: true, evidence, path: this.#asked.keep(path), status };
+  }
+
+  async statusRequest(path: VerifiedPathId, certificate: number): Promise<StatusRequest> {
+    return this.#asked.request(path, certificate);
+  }
+
+  async judgeStatus(path: VerifiedPathId, certificate: number, response: Bytes): Promise<StatusVerdict> {
+    return this.#asked.judge(path, certificate, response);
   }
 }
 
-function readCertificates(file: string, what: string): Certificate[] {
+export function readCertificates(file: string, what: string): Certificate[] {
   const ders = fromPem(readText(file, what), "CERTIFICATE");
   if (ders.length === 0) throw new TreError(`${file} holds no PEM certificate: put there ${what}`);
   try {
@@ -142,7 +160,7 @@ function fqdnOf(leaf: Certificate, chainFile: string): string {
   return fqdn;
 }
 
-function readPrivateKey(file: string, leaf: Certificate, chainFile: string): KeyObject {
+export function readPrivateKey(file: string, leaf: Certificate, chainFile: string): KeyObject {
   const pem = readText(file, "the device's private key");
   let key: KeyObject;
   let publicKey: KeyObject;
@@ -178,7 +196,7 @@ function readText(file: string, what: string): string {
   }
 }
 
-function listPemFiles(folder: string): string[] {
+export function listPemFiles(folder: string): string[] {
   try {
     return readdirSync(folder).filter((name) => name.endsWith(".pem"));
   } catch (error) {
@@ -199,6 +217,7 @@ function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : String(error);
 }
 
+const DEFAULT_ASKING: AskingPolicy = { nonce: "optional", hash: "sha1" };
 const MAX_PATH = 4;
 /** Octets. */
 const INTEGRITY_NONCE = 16;

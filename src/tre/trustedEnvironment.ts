@@ -63,7 +63,41 @@ export interface PeerEvidence {
   integrity?: string;
 }
 
-export type PeerVerdict = { valid: true; evidence: PeerEvidence } | { valid: false; refusal: PeerRefusal };
+/** What in-band responses said of a valid path; certificates by their place in it, 0 being the end entity. */
+export interface PathStatus {
+  /** Good by a valid response. */
+  answered: readonly number[];
+  /** To be asked about in another way before the gateway is relied on (TS 33.320 7.2.2-5). */
+  unanswered: readonly number[];
+  /** Milliseconds since 1970, when the first of the good responses runs out; undefined without one. */
+  goodUntil?: number;
+}
+
+/** Names a path that `verifyPeer` found valid, for questions about its status; the TrE keeps the last few. */
+export type VerifiedPathId = number & { readonly __brand: "VerifiedPathId" };
+
+export type PeerVerdict =
+  | { valid: true; evidence: PeerEvidence; path: VerifiedPathId; status: PathStatus }
+  | { valid: false; refusal: PeerRefusal };
+
+/** An OCSP request about one certificate, for the core to bring to a responder. */
+export interface StatusRequest {
+  /** Whose certificate it is, for people. */
+  subject: string;
+  /** DER. */
+  request: Bytes;
+  withNonce: boolean;
+  /** Responders that the certificate names (AIA); whether they are asked is the operator's choice (TS 33.320 7.2.2-8). */
+  named: readonly string[];
+}
+
+/** What a responder's answer comes to. */
+export type StatusVerdict =
+  /** `goodUntil`: milliseconds since 1970, when the answer runs out. */
+  | { status: "good"; responder: string; goodUntil: number }
+  | { status: "revoked" | "unknown"; refusal: PeerRefusal }
+  /** No valid answer; `problem` says why. */
+  | { status: "invalid"; problem: string };
 
 export interface Integrity {
   /** True if every file of the signed manifest has the digest it lists (TS 33.320 5.2-3, A.1-1). */
@@ -89,4 +123,8 @@ export interface TrustedEnvironment {
   computeAuth(request: AuthRequest): Promise<AuthAnswer>;
   /** Verifies AUTH, chain, name and, where configured, status (TS 33.320 7.2.2-11, 7.2.3). */
   verifyPeer(credentials: PeerCredentials): Promise<PeerVerdict>;
+  /** Makes an OCSP request about a certificate of a path that `verifyPeer` found valid; rejects for any other. */
+  statusRequest(path: VerifiedPathId, certificate: number): Promise<StatusRequest>;
+  /** Judges a responder's answer to the last request about that certificate, once (TS 33.320 7.2.2-11, 7.2.3-4). */
+  judgeStatus(path: VerifiedPathId, certificate: number, response: Bytes): Promise<StatusVerdict>;
 }

@@ -119,7 +119,7 @@ export function describeStatusRefusal(refusal: StatusRefusal): string {
   const who = `"${refusal.subject}" (serial ${refusal.serial})`;
   if (refusal.reason === "CertificateRevoked") {
     const reason = CRL_REASONS[refusal.reasonCode ?? 0] ?? `reason ${refusal.reasonCode}`;
-    return `${who} was revoked at ${iso(refusal.revokedAt)} for ${reason}, says ${describeEvidence(refusal.evidence)}`;
+    return `${who} was revoked at ${iso(refusal.revokedAt)} for ${reason}, says ${describeStatusEvidence(refusal.evidence)}`;
   }
   const grace = refusal.graceEnded === undefined ? "" : `; the time of grace ended at ${iso(refusal.graceEnded)}`;
   const tried = refusal.attempts.map(({ url, message }) => `${url}: ${message}`).join("; ");
@@ -127,7 +127,7 @@ export function describeStatusRefusal(refusal: StatusRefusal): string {
 }
 
 /** "CRL 17 of "O=Vendor, CN=CA" from 2026-06-01T00:00:00.000Z (http://...)". */
-function describeEvidence(evidence: StatusEvidence): string {
+export function describeStatusEvidence(evidence: StatusEvidence): string {
   const from = `of ${iso(evidence.thisUpdate)}, obtained at ${iso(evidence.obtainedAt)} from ${evidence.url}`;
   if (evidence.kind === "ocsp") return `OCSP responder "${evidence.responder}" in its response ${from}`;
   const delta = evidence.delta === undefined ? "" : ` with delta CRL ${evidence.delta}`;

@@ -5,6 +5,7 @@ import test from "node:test";
 import { isMap, isSeq, parseDocument } from "yaml";
 import { z } from "zod";
 import { ConfigError, loadConfig } from "../../src/config/load.ts";
+import { hemsConfig } from "../../src/hems/config.ts";
 import { deviceConfig } from "../../src/henb/config.ts";
 import { loadConfig as loadGeneratorConfig } from "../../src/henb/loadConfig.ts";
 import { gatewayConfig } from "../../src/segw/config.ts";
@@ -22,6 +23,12 @@ pool: { blocks: [10.64.0.0/16] }
 tre: { directory: tre, files: files }
 gateway: { name: segw.operator.example }
 `,
+  hems: `
+name: hems.operator.example
+listen: [{ address: 192.0.2.5 }]
+credentials: { chain: c.pem, key: k.pem }
+trust: { roots: [r.pem] }
+`,
   load: `
 gateway: { name: segw.operator.example, address: 192.0.2.1 }
 local: { address: 192.0.2.11 }
@@ -33,6 +40,7 @@ devices: [{ chain: c.pem, key: k.pem }]
 const ROLES = [
   ["segw", gatewayConfig],
   ["henb", deviceConfig],
+  ["hems", hemsConfig],
   ["load", loadGeneratorConfig],
 ] as const;
 
@@ -162,6 +170,12 @@ const WRONG: [role: "segw" | "henb", yaml: string, problems: RegExp[]][] = [
   ["segw", "dataPlane: { interface: longer-than-names }", [/"dataPlane\.interface"/]],
   ["segw", "limits: { maxHalfOpen: 0 }\nuniqueDevices: perhaps", [/"uniqueDevices"/, /"limits\.maxHalfOpen"/]],
   ["segw", "nonsense: 1", [/"nonsense" is no known key; known here are name, listen, ports, /]],
+  ["henb", "management: { url: http://hems.example/ }", [/"management\.url": is no https: URL/]],
+  [
+    "henb",
+    "management: { url: https://hems.example/, status: direct }",
+    [/"management\.revocation": says nobody to ask for status "direct"/],
+  ],
   ["henb", "requestAddresses: []", [/"requestAddresses"/]],
   ["henb", "requestAddresses: [ipv5]", [/"requestAddresses\.0"/]],
   ["henb", "reconnect: { initial: -1s }", [/"reconnect\.initial": "-1s" is no duration/]],

@@ -64,8 +64,10 @@ test("every femtogate command line in the documentation has options that its usa
 for (const [side, guide, heading] of [
   ["segw", "docs/guides/segw.md", "When a device is refused"],
   ["henb", "docs/guides/henb.md", "When it does not attach"],
+  ["hems", "docs/guides/hems.md", "When a device is refused"],
+  ["management", "docs/guides/hems.md", "When a device gets no session"],
 ] as const satisfies readonly [Side, string, string][]) {
-  test(`${guide} says of each refusal reason of its role what to do`, () => {
+  test(`${guide} says of each refusal reason of ${side} what to do`, () => {
     const told = tableWords(readMarkdown(guide), heading).sort();
     const reasons = refusals()
       .filter(({ sides }) => sides.has(side))

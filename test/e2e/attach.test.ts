@@ -241,6 +241,18 @@ test("a gateway that ends deletes every IKE SA, and its devices wait and come ba
   await endsClean(eco, next, henbs);
 });
 
+test("a gateway that ends takes no more devices", async () => {
+  const { eco, segw, henb } = await attached();
+  henb.crash();
+  const closing = segw.service.close(2_000);
+  const late = eco.device(FOLDERS[1]!, {}, { index: 2 });
+  await late.start();
+  await eco.during(closing);
+  assert.equal(segw.of("established").length, 1);
+  assert.equal(late.state, "Attaching");
+  await late.device.stop();
+});
+
 test("a gateway whose devices are gone ends after the configured time all the same", async () => {
   const { eco, segw, henb } = await attached();
   henb.crash();
@@ -248,6 +260,12 @@ test("a gateway whose devices are gone ends after the configured time all the sa
   await eco.during(segw.service.close(2_000));
   assert.equal(eco.world.now() - before, 2_000);
   assert.ok(segw.plane.closed);
+  // Nothing of the device is left that could wait for something: not its IKE SA, address or AAA session.
+  assert.deepEqual([segw.service.size, segw.gateway.pool.size], [0, 0]);
+  assert.deepEqual(
+    segw.of("closed").map(({ cause }) => cause),
+    ["shutdown"],
+  );
 });
 
 test("waiting times between attempts double up to their limit, half of each at random", async () => {

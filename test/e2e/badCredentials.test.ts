@@ -11,6 +11,7 @@ import { fqdnIdentity, IdType } from "../../src/tre/identity.ts";
 import type { TrustedEnvironment } from "../../src/tre/trustedEnvironment.ts";
 import { Credentials, DAY, SEGW, START } from "./credentials.ts";
 import { type DeviceOptions, Ecosystem } from "./ecosystem.ts";
+import { bound } from "./tre.ts";
 import { refusedByDevice, refusedByGateway } from "./verdicts.ts";
 
 const credentials = new Credentials();
@@ -36,14 +37,7 @@ const folderOf = (changes: Parameters<Credentials["issueDevice"]>[1]) =>
 const lying =
   (changes: Partial<TrustedEnvironment>): DeviceOptions["tre"] =>
   (tre) => ({
-    verifyIntegrity: () => tre.verifyIntegrity(),
-    identity: () => tre.identity(),
-    certificates: () => tre.certificates(),
-    rootKeyHashes: () => tre.rootKeyHashes(),
-    ocspResponderHashes: () => tre.ocspResponderHashes(),
-    integrityReport: (binding) => tre.integrityReport(binding),
-    computeAuth: (request) => tre.computeAuth(request),
-    verifyPeer: (peer) => tre.verifyPeer(peer),
+    ...bound(tre),
     ...changes,
   });
 

@@ -5,17 +5,8 @@
 import assert from "node:assert/strict";
 import test, { after } from "node:test";
 import type { Bytes } from "../../src/bytes/bytes.ts";
-import type { CaName } from "../../src/pki/profiles.ts";
-import type { Certificate } from "../../src/x509/certificate.ts";
-import {
-  buildOcspError,
-  buildOcspResponse,
-  certIdOf,
-  parseOcspRequest,
-  parseOcspResponse,
-  ResponseStatus,
-  type SingleResponse,
-} from "../../src/x509/ocsp.ts";
+import { buildOcspError, ResponseStatus } from "../../src/x509/ocsp.ts";
+import { answersOf, flippedInSignature } from "./answers.ts";
 import { Credentials, DAY, RESPONDER, START } from "./credentials.ts";
 import { BY_OCSP, Ecosystem, type Responder } from "./ecosystem.ts";
 import { refusedByDevice, refusedByGateway } from "./verdicts.ts";
@@ -29,7 +20,7 @@ const GATEWAY = credentials.gateway();
 const FOLDER = credentials.deviceFolder(credentials.issueDevice(AP));
 const ONCE = { reconnect: { initial: 0 } };
 const OTHER = "http://other.example/";
-const GOOD = { status: { kind: "good" }, thisUpdate: START, nextUpdate: START + DAY } as const;
+const { answering, goodOf } = answersOf(credentials);
 
 test("a gateway refuses a device whose certificate is revoked, by OCSP, and says when and by whom", async () => {
   const issued = credentials.issueDevice(AP);
@@ -66,7 +57,11 @@ const BAD_ANSWERS: [what: string, change: Partial<Responder>, problem: RegExp][]
     /check the clock/,
   ],
   ["one signed for another CA", { alter: answering({}, "segw-ca") }, /may not answer for this CA/],
-  ["one about another device", { alter: aboutAnother }, /about another certificate/],
+  [
+    "one about another device",
+    { alter: () => goodOf(credentials.issueDevice("ap-9.example").certificate, "device-ca") },
+    /about another certificate/,
+  ],
 ];
 
 for (const [what, change, problem] of BAD_ANSWERS) {
@@ -276,44 +271,6 @@ test("a revocation of the gateway shows in-band once its kept response has been 
   await attempt(2);
   assert.deepEqual(await attempt(3), ["CertificateRevoked"]);
 });
-
-/** Says of every certificate asked about that it is good, but for `change`, signed by that CA's responder. */
-function answering(change: Partial<SingleResponse>, ca: CaName = "device-ca"): Responder["alter"] {
-  return (_response, request) =>
-    signed(
-      ca,
-      parseOcspRequest(request).ids.map((id) => ({ ...GOOD, id, ...change })),
-    );
-}
-
-function aboutAnother(): Bytes {
-  return goodOf(credentials.issueDevice("ap-9.example").certificate, "device-ca");
-}
-
-/** A good answer about a certificate of `ca`, signed by that one's responder or another's. */
-function goodOf(certificate: Certificate, ca: CaName, by: CaName = ca): Bytes {
-  return signed(by, [{ ...GOOD, id: certIdOf(certificate, credentials.pki.ca(ca)) }]);
-}
-
-function signed(ca: CaName, responses: SingleResponse[]): Bytes {
-  const { certificate, signer } = credentials.pki.ocspSigners().find((one) => one.ca === ca)!;
-  return buildOcspResponse({
-    responderId: { byName: certificate.subject },
-    producedAt: START,
-    responses,
-    nonce: undefined,
-    certificates: [certificate.der],
-    signer,
-  });
-}
-
-function flippedInSignature(response: Bytes): Bytes {
-  const copy = Buffer.from(response);
-  const { signature } = parseOcspResponse(copy).basic!;
-  const at = copy.indexOf(signature) + signature.length - 1;
-  copy[at]! ^= 1;
-  return copy;
-}
 
 /** CERT's encoding of an OCSP response (RFC 4806 3.2). */
 const OCSP_CONTENT = 14;

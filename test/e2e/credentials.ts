@@ -20,6 +20,8 @@ export const SEGW = "segw.operator.example";
 export const SEGW_ADDRESS = "192.0.2.1";
 /** The responder that every certificate names. */
 export const RESPONDER = "http://ocsp.example/";
+/** Behind the gateway, and on the public network as well. */
+export const RESPONDER_ADDRESS = "10.40.0.80";
 
 export class Credentials implements Disposable {
   readonly pki: Pki;

@@ -6,14 +6,19 @@
  */
 import { join } from "node:path";
 import type { Bytes } from "../../src/bytes/bytes.ts";
+import { parseIp } from "../../src/bytes/ip.ts";
+import { passesIn, passesOut } from "../../src/esp/hold.ts";
 import { deviceConfig } from "../../src/henb/config.ts";
 import { type DeviceState, HomeNodeB } from "../../src/henb/device.ts";
+import { ocspPolicy } from "../../src/henb/ocspConfig.ts";
+import type { StatusNews } from "../../src/henb/statusGuard.ts";
 import { PLANE_NEEDS } from "../../src/ipsec/roleShell.ts";
 import { OcspResponder } from "../../src/pki/ocspResponder.ts";
 import { policyOf } from "../../src/revocation/config.ts";
 import { NO_DISK } from "../../src/revocation/crlDisk.ts";
-import type { Fetcher } from "../../src/revocation/fetching.ts";
-import type { OcspFetched } from "../../src/revocation/ocspTransport.ts";
+import type { Fetcher, FetchProblem } from "../../src/revocation/fetching.ts";
+import type { Ends } from "../../src/revocation/httpExchange.ts";
+import type { OcspFetched, OcspTransport } from "../../src/revocation/ocspTransport.ts";
 import { assembleStatusService } from "../../src/revocation/open.ts";
 import type { StatusService } from "../../src/revocation/statusService.ts";
 import type { AaaClient } from "../../src/segw/aaa/client.ts";
@@ -24,7 +29,7 @@ import type { HostingPartyModule } from "../../src/tre/hostingPartyModule.ts";
 import { SoftwareTre } from "../../src/tre/softwareTre.ts";
 import type { TrustedEnvironment } from "../../src/tre/trustedEnvironment.ts";
 import { InlineLoader } from "../revocation/storeWorld.ts";
-import { type Credentials, SEGW, SEGW_ADDRESS } from "./credentials.ts";
+import { type Credentials, RESPONDER, RESPONDER_ADDRESS, SEGW, SEGW_ADDRESS } from "./credentials.ts";
 import { Party, WorldPorts } from "./party.ts";
 
 /** What of a role's YAML file a test changes. */
@@ -55,6 +60,10 @@ export class Ecosystem {
     reachable: () => true,
     alter: (response) => response,
   };
+  /** Queries of devices, in order, whatever became of them. */
+  readonly queries: { url: string; ends: Ends }[] = [];
+  /** DNS, as devices ask it. */
+  readonly hosts = new Map<string, readonly string[]>([[new URL(RESPONDER).hostname, [RESPONDER_ADDRESS]]]);
   readonly #ocsp: OcspResponder;
 
   constructor(credentials: Credentials, options: WorldOptions = {}) {
@@ -113,28 +122,41 @@ export class Ecosystem {
         fetcher: NO_CRLS,
         disk: NO_DISK,
         loader: new InlineLoader(random),
-        transport: { ask: (url, request) => this.#askOcsp(url, request) },
+        transport: this.ocspTransport,
       },
     );
     return service;
   }
 
-  async #askOcsp(url: string, request: Bytes): Promise<OcspFetched> {
-    try {
-      return { ok: true, der: await this.fetchOcsp(url, request) };
-    } catch {
-      return { ok: false, problem: { reason: "TimedOut", limitMs: 5000 } };
-    }
+  /** A query of a device, which comes through only where its tunnel or its lack of one lets it. */
+  async bringQuery(device: SimulatedDevice, url: string, request: Bytes, ends: Ends): Promise<OcspFetched> {
+    this.queries.push({ url, ends });
+    const passes = () =>
+      ends.local === undefined || device.carries(ends.local, ends.remote, Number(new URL(url).port) || 80);
+    if (!passes()) return { ok: false, problem: NO_ROUTE };
+    const fetched = await this.ocspTransport.ask(url, request, "post");
+    return passes() ? fetched : { ok: false, problem: NO_ROUTE };
   }
 
-  readonly fetchOcsp = (url: string, request: Bytes): Promise<Bytes> => {
-    const { responder } = this;
-    responder.asked.push(url);
-    return new Promise((resolve, reject) => {
-      if (responder.reachable(url))
-        this.world.after(responder.delay, () => resolve(responder.alter(this.#ocsp.answer(request).der, request)));
-      else this.world.after(UNREACHABLE_AFTER, () => reject(new Error("no answer within 5000 ms")));
-    });
+  /** What the system's resolver says. */
+  async resolve(host: string): Promise<readonly string[]> {
+    const addresses = this.hosts.get(host);
+    if (addresses === undefined) throw new Error("ENOTFOUND");
+    return addresses;
+  }
+
+  readonly ocspTransport: OcspTransport = {
+    ask: (url, request) => {
+      const { responder, world } = this;
+      responder.asked.push(url);
+      return new Promise((resolve) => {
+        if (responder.reachable(url))
+          world.after(responder.delay, () =>
+            resolve({ ok: true, der: responder.alter(this.#ocsp.answer(request).der, request) }),
+          );
+        else world.after(UNREACHABLE_AFTER, () => resolve({ ok: false, problem: OUT_OF_TIME }));
+      });
+    },
   };
 }
 
@@ -165,7 +187,7 @@ export class SimulatedGateway extends Party {
       clock: world,
       random: world.random,
       timers: world,
-      fetchOcsp: eco.fetchOcsp,
+      ocspTransport: eco.ocspTransport,
       status: eco.statusService(config, credentials),
       aaa,
       onGrantChanged: () => undefined,
@@ -204,9 +226,11 @@ export class SimulatedDevice extends Party {
   readonly states: DeviceState[] = [];
   /** How often it looked for a way to its gateway, and so might have asked DNS. */
   pathsSought = 0;
+  /** What it learnt of its gateway's status after it was authenticated. */
+  readonly statusNews: StatusNews[] = [];
   readonly #ports: WorldPorts;
 
-  constructor({ world }: Ecosystem, folder: string, changes: Changes, options: DeviceOptions) {
+  constructor(eco: Ecosystem, folder: string, changes: Changes, options: DeviceOptions) {
     super();
     const { index = 1, tre = (it) => it, hostingParty } = options;
     this.address = `192.0.2.${10 + index}`;
@@ -221,15 +245,15 @@ export class SimulatedDevice extends Party {
       log: { messages: true },
       ...changes,
     });
-    const software = new SoftwareTre(config.tre.directory, config.tre.files, {
+    const { world } = eco;
+    const policy = {
       clock: world,
       acceptedHashes: [2, 3, 4],
       allowWeakAlgorithms: false,
-      inBandOcsp: config.ocsp.inBand,
+      ...ocspPolicy(config.ocsp),
       trustedResponders: [],
-      ocspTolerance: config.ocsp.tolerance,
-      ocspMaxAge: config.ocsp.maxAge,
-    });
+    };
+    const software = new SoftwareTre(config.tre.directory, config.tre.files, policy, world.random);
     this.device = new HomeNodeB({
       hostingParty,
       config,
@@ -251,6 +275,12 @@ export class SimulatedDevice extends Party {
       onFault: this.onFault,
       onState: (state) => void this.states.push(state),
       onChild: () => undefined,
+      statusNetwork: {
+        resolve: async (host) => eco.resolve(host),
+        ask: (url, request, _method, ends) => eco.bringQuery(this, url, request, ends),
+      },
+      tunnelReady: async () => undefined,
+      onStatus: (news) => void this.statusNews.push(news),
       exportKeys: true,
     });
     this.#ports = new WorldPorts(world, this.address, this.device.service);
@@ -279,6 +309,16 @@ export class SimulatedDevice extends Party {
     return this.of("failed").map(({ refusal }) => refusal.reason);
   }
 
+  /** True if a TCP connection between these ends passes through its tunnel and back. */
+  carries(local: string, remote: string, remotePort: number): boolean {
+    const [own, other] = [parseIp(local)!, parseIp(remote)!];
+    const rest = { version: 4, length: 40, protocol: 6 } as const;
+    const out = { ...rest, source: own, destination: other, sourcePort: 50_000, destinationPort: remotePort };
+    const back = { ...rest, source: other, destination: own, sourcePort: remotePort, destinationPort: 50_000 };
+    const spec = this.children.at(-1);
+    return spec !== undefined && (spec.hold === undefined || (passesOut(spec.hold, out) && passesIn(spec.hold, back)));
+  }
+
   start(): Promise<void> {
     return this.device.start();
   }
@@ -293,6 +333,8 @@ export class SimulatedDevice extends Party {
 const PATIENT = { retransmission: { initial: "500ms", factor: 1.3, tries: 14 } };
 /** Milliseconds. */
 const UNREACHABLE_AFTER = 5_000;
+const NO_ROUTE: FetchProblem = { reason: "Unreachable", detail: "no route to host" };
+const OUT_OF_TIME: FetchProblem = { reason: "TimedOut", limitMs: UNREACHABLE_AFTER };
 
 /** Devices by the responder that their certificates name. */
 export const BY_OCSP = { methods: "ocsp", scope: "leaf", origins: ["certificate"] };

@@ -1,6 +1,7 @@
 /** What the simulated gateway and the simulated device have in common: a place in the network, a plane, and a memory. */
 import { copyOf } from "../../src/bytes/bytes.ts";
 import type { ChildSaId, ChildSaSpec, DataPlane, UdpAddress } from "../../src/esp/dataPlane.ts";
+import type { Hold } from "../../src/esp/hold.ts";
 import type { IkeEvent, MessageTrace } from "../../src/ike/sa/effects.ts";
 import type { DatagramHandler, IkePorts } from "../../src/ipsec/ikeService.ts";
 import type { World } from "../../src/sim/world.ts";
@@ -58,7 +59,12 @@ export class OpenPlane implements DataPlane {
     if (spec !== undefined) this.children.set(id, { ...spec, local, remote });
   }
 
-  setHold(): void {}
+  setHold(id: ChildSaId, hold: Hold | undefined): void {
+    const spec = this.children.get(id);
+    if (spec === undefined) return;
+    const { hold: _, ...free } = spec;
+    this.children.set(id, hold === undefined ? free : { ...free, hold });
+  }
 
   usage(): undefined {}
 

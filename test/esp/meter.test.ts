@@ -4,13 +4,14 @@ import type { ChildSaSpec, PlaneEvent } from "../../src/esp/dataPlane.ts";
 import { SaMeter } from "../../src/esp/meter.ts";
 import { specPair } from "./specs.ts";
 
-test("counts octets and packets of each direction, replays and failures", () => {
+test("counts octets and packets of each direction, replays, failures and what was held back", () => {
   const { meter, levels } = metered();
   meter.inbound(100);
   meter.inbound(50);
   meter.outbound(7);
   for (let i = 0; i < 3; i++) meter.replayed();
   for (let i = 0; i < 4; i++) meter.integrityFailure();
+  for (let i = 0; i < 5; i++) meter.held();
   assert.deepEqual(meter.usage(), {
     inboundBytes: 150,
     inboundPackets: 2,
@@ -18,6 +19,7 @@ test("counts octets and packets of each direction, replays and failures", () => 
     outboundPackets: 1,
     replayed: 3,
     integrityFailures: 4,
+    held: 5,
   });
   assert.deepEqual(levels, []);
 });

@@ -23,6 +23,7 @@ test("counts what comes for an SPI as it came, and says what comes for none", ()
     outboundPackets: 0,
     replayed: 0,
     integrityFailures: 0,
+    held: 0,
   });
   assert.deepEqual(events, []);
   plane.receive(packetFor(99, 4), RIGHT_OUTER);
@@ -71,13 +72,30 @@ test("forgets a removed SA and its SPI, which may then be used again; unknown id
   assert.equal(events.length, 2);
 });
 
-test("cannot carry bare ESP, and takes moves and holds without doing anything", () => {
+test("counts what comes on hold apart from what is delivered (TS 33.320 7.2.3-5)", () => {
+  const { plane } = counting();
+  const { left } = specPair({ hold: [] });
+  plane.install(left);
+  plane.receive(packetFor(left.inbound.spi), RIGHT_OUTER);
+  plane.setHold(left.id, undefined);
+  plane.receive(packetFor(left.inbound.spi), RIGHT_OUTER);
+  plane.receive(packetFor(left.inbound.spi), RIGHT_OUTER);
+  // It cannot look into packets, so that an exception means nothing to it.
+  plane.setHold(left.id, [{ localAddress: LOCAL, remoteAddress: LOCAL, remotePort: 80 }]);
+  plane.receive(packetFor(left.inbound.spi), RIGHT_OUTER);
+  const { held, inboundPackets } = plane.usage(left.id)!;
+  assert.deepEqual({ held, inboundPackets }, { held: 2, inboundPackets: 2 });
+  plane.setHold(99 as ChildSaId, []);
+});
+
+test("cannot carry bare ESP, and takes moves without doing anything", () => {
   const { plane, events } = counting();
   assert.deepEqual([plane.name, plane.needsUdpEncapsulation], ["none", true]);
   plane.move();
-  plane.setHold();
   assert.deepEqual(events, []);
 });
+
+const LOCAL = Buffer.from([10, 1, 0, 5]);
 
 function counting() {
   const events: PlaneEvent[] = [];

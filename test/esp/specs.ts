@@ -2,6 +2,7 @@
 import type { Bytes } from "../../src/bytes/bytes.ts";
 import { cidrRange, parseCidr } from "../../src/bytes/ip.ts";
 import type { ChildSaId, ChildSaSpec, EspDirection, EspSpi, EspSuite, UdpAddress } from "../../src/esp/dataPlane.ts";
+import type { Hold } from "../../src/esp/hold.ts";
 import type { TrafficSelector } from "../../src/esp/selector.ts";
 import { seededRandom } from "../../src/sim/random.ts";
 
@@ -60,7 +61,7 @@ export interface PairOptions {
   rightOuter?: UdpAddress;
   replayWindow?: number;
   limits?: NonNullable<ChildSaSpec["limits"]>;
-  hold?: boolean;
+  hold?: Hold;
 }
 
 export const LEFT_OUTER: UdpAddress = { address: "192.0.2.1", port: 4500 };

@@ -45,6 +45,32 @@ test("everything is two halves, so that the system's own default route stays, an
   ]);
 });
 
+test("others that are to be reached past the tunnel are pinned as the gateway is, once, and let go in the end", async () => {
+  const tunnel = new Tunnel();
+  const network = new InnerNetwork(tunnel);
+  const others = ["198.51.100.9", "2001:db8::9"];
+  for (let i = 0; i < 2; i++) await network.use(["10.64.0.1"], [selector("0.0.0.0/0")], GATEWAY, others);
+  assert.deepEqual(tunnel.take(), [
+    "address 10.64.0.1/32",
+    `pin ${GATEWAY}`,
+    "pin 198.51.100.9",
+    "route 0.0.0.0/1",
+    "route 128.0.0.0/1",
+  ]);
+  await network.clear();
+  assert.deepEqual(
+    tunnel.take().filter((step) => step.startsWith("unpin")),
+    [`unpin ${GATEWAY}`, "unpin 198.51.100.9"],
+  );
+});
+
+test("others to which there is no way outside do not keep the tunnel from being used", async () => {
+  const tunnel = new Tunnel();
+  tunnel.refuse = "pin 192.0.2.9";
+  await new InnerNetwork(tunnel).use(["10.64.0.1"], [selector("192.0.2.0/24")], GATEWAY, ["192.0.2.9"]);
+  assert.deepEqual(tunnel.take(), ["address 10.64.0.1/32", `pin ${GATEWAY}`, "route 192.0.2.0/24"]);
+});
+
 test("a gateway that no route covers needs no pin, whichever family it is of", async () => {
   for (const gateway of [GATEWAY, "2001:db8::1", "10.39.255.255", "10.41.0.0"]) {
     const tunnel = new Tunnel();

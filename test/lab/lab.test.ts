@@ -35,6 +35,7 @@ const ESTABLISHED = { flow: "A.1", expected: "established", result: "established
 const REFUSED = {
   flow: "A.1",
   expected: "refused",
+  expectedReason: "CertificateRevoked",
   result: "refused",
   reason: "CertificateRevoked",
   ocsp: "device revoked",
@@ -47,10 +48,17 @@ const WHOLE = [
   { ...ESTABLISHED, device: fqdn(1), address: "10.64.0.1" },
   { ...ESTABLISHED, device: fqdn(2), address: "10.64.0.2" },
   { ...REFUSED, device: fqdn(3) },
-  { ...REFUSED, device: fqdn(4), reason: "DeviceNotAuthorized", ocsp: "" },
+  { ...REFUSED, device: fqdn(4), reason: "DeviceNotAuthorized", expectedReason: "DeviceNotAuthorized", ocsp: "" },
   { ...ESTABLISHED, flow: "A.2", device: fqdn(5), address: "10.64.0.3", eap: "aka success" },
   { ...ESTABLISHED, flow: "A.2", device: fqdn(6), address: "10.64.0.4", eap: "aka' success" },
-  { ...REFUSED, flow: "A.2", device: fqdn(7), reason: "HostingPartyRefused", ocsp: "" },
+  {
+    ...REFUSED,
+    flow: "A.2",
+    device: fqdn(7),
+    reason: "HostingPartyRefused",
+    expectedReason: "HostingPartyRefused",
+    ocsp: "",
+  },
 ];
 
 test("--once --json: one object a line, the summary last, status 0, and nothing is left", {
@@ -90,7 +98,7 @@ test("for people: the ladder of both devices, verdicts, and a table; captured, t
     { env: { LANG: "C.UTF-8", LC_ALL: "C.UTF-8" } },
   );
   assert.equal(status, 0, out);
-  assert.match(out, /PKI \(rsa-2048\), AAA server with HSS, SeGW, 3 H\(e\)NBs/);
+  assert.match(out, /PKI \(rsa-2048\), HSS, AAA server, SeGW, 3 H\(e\)NBs/);
   for (const shown of [
     /ap-0001\.henb\.example +─ IKEv2 IKE_AUTH request 1 ─+▶ segw\.operator\.example/,
     /ap-0003\.henb\.example +◀─ IKEv2 IKE_AUTH response 1 ─+ segw\.operator\.example\n.*N\(AUTHENTICATION_FAILED\)/,
@@ -162,6 +170,35 @@ test("without --once the lab stays up until Ctrl-C, then says goodbye to the gat
   const closed = records.find(({ source, event }) => source === "segw.operator.example" && event === "closed");
   assert.equal(closed?.cause, "deletedByPeer");
   nothingLeft(child.pid!, folderIn(out));
+});
+
+test("the ladder shows EAP, Diameter and the HSS beside IKE (TS 33.320 A.2)", { skip: whyNoHosts() }, async () => {
+  const { status, out } = await femtogate(["lab", "--once"], { env: { LANG: "C.UTF-8", LC_ALL: "C.UTF-8" } });
+  assert.equal(status, 0, out);
+  const flow = out.slice(out.indexOf(`${fqdn(5)}     ─ IKEv2 IKE_SA_INIT`));
+  let at = 0;
+  // In the order of A.2; what repeats stands once.
+  for (const shown of [
+    /ap-0005\.henb\.example +─ IKEv2 IKE_AUTH request 1 /,
+    /segw\.operator\.example +─ Diameter AAR ─+▶ aaa\.operator\.example/,
+    /segw\.operator\.example +◀─ Diameter AAA ─+ aaa\.operator\.example\n[^▶]*LIMITED_SUCCESS/,
+    /segw\.operator\.example +─ Diameter DER ─+▶ aaa\.operator\.example\n[^▶]*EAP-Payload\(0 octets\)/,
+    /aaa\.operator\.example +─ Diameter MAR ─+▶ hss\.operator\.example/,
+    /aaa\.operator\.example +◀─ Diameter MAA ─+ hss\.operator\.example/,
+    /segw\.operator\.example +◀─ Diameter DEA ─+ aaa\.operator\.example/,
+    /ap-0005\.henb\.example +◀─ IKEv2 IKE_AUTH response 2 ─+ segw.*\n.*EAP\(request AKA-Challenge RAND AUTN /,
+    /ap-0005\.henb\.example +─ IKEv2 IKE_AUTH request 3 ─+▶ segw.*\n.*EAP\(response AKA-Challenge RES /,
+    /aaa\.operator\.example +─ Diameter SAR ─+▶ hss\.operator\.example/,
+    /segw\.operator\.example +◀─ Diameter DEA ─+ aaa\.operator\.example\n[^▶]*EAP-Master-Session-Key\(64 octets\)/,
+    /IKEv2 IKE_AUTH response \d ─+ segw.*\n.*EAP\(success\)/,
+    /✔ attached, inner address /,
+    /segw\.operator\.example +─ Diameter ACR ─+▶ aaa\.operator\.example/,
+  ]) {
+    const found = shown.exec(flow.slice(at));
+    assert.ok(found !== null, `${shown} in ${flow.slice(at)}`);
+    at += found.index + 1;
+  }
+  assert.doesNotMatch(out, /UNKNOWN_SESSION_ID/, "the servers agree on which sessions there are");
 });
 
 test("Ctrl-C in the middle of a flow ends everything as well, starts nothing more, and is no success", {

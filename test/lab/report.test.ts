@@ -26,6 +26,8 @@ test("all is well only if there was a flow, each ended as expected, and each pin
     [[GOOD, { ...refused, result: "established" }], false],
     [[{ ...GOOD, result: "refused" }], false],
     [[{ ...refused, result: "failed" }], false],
+    [[{ ...refused, expectedReason: "Expired" }], true],
+    [[{ ...refused, expectedReason: "CertificateRevoked" }], false],
     [[{ ...GOOD, ping: { target: "10.40.0.2", sent: 3, received: 2 } }], false],
   ] as [FlowResult[], boolean][])
     assert.equal(summarize(flows, []).ok, ok, JSON.stringify(flows));

@@ -17,7 +17,7 @@ import { makePki, StandingClock } from "./folder.ts";
 const HOUR = 3600_000;
 
 test("each profile is issued under its own CA, for its own purpose, with its names where TS 33.310 and 33.320 want them", (t) => {
-  const pki = makePki(t, { ocspUrl: "http://pki.example/ocsp", crlUrl: "http://pki.example/crl" });
+  const pki = makePki(t, { ocspUrl: "http://pki.example/ocsp", crlUrl: "http://pki.example/crl/" });
   const expected = {
     segw: ["segw-ca", "O=Operator", [Oid.ipsecIke], "operator-root", "ike"],
     henb: ["device-ca", "O=Manufacturer", [Oid.ipsecIke], "manufacturer-root", "ike"],

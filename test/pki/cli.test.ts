@@ -7,7 +7,6 @@ import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { UsageError } from "../../src/cli/command.ts";
 import { command } from "../../src/cli/commands/pki.ts";
-import { fetchOcsp } from "../../src/http/ocspClient.ts";
 import { PkiError } from "../../src/pki/error.ts";
 import { checkCrl } from "../../src/trust/crl.ts";
 import { checkOcspResponse } from "../../src/trust/ocsp.ts";
@@ -15,6 +14,7 @@ import { type Certificate, parseCertificate } from "../../src/x509/certificate.t
 import { parseCrl } from "../../src/x509/crl.ts";
 import { buildOcspRequest, certIdOf } from "../../src/x509/ocsp.ts";
 import { fromPem } from "../../src/x509/pem.ts";
+import { askOcsp } from "../net/askOcsp.ts";
 import { temporaryFolder } from "./folder.ts";
 
 const FEMTOGATE = fileURLToPath(new URL("../../bin/femtogate", import.meta.url));
@@ -336,7 +336,7 @@ async function startServer(t: TestContext, pki: string): Promise<string> {
 }
 
 async function statusOf(url: string, [leaf, issuer]: readonly Certificate[]): Promise<string> {
-  const response = await fetchOcsp(url, buildOcspRequest([certIdOf(leaf!, issuer!)], undefined));
+  const response = await askOcsp(url, buildOcspRequest([certIdOf(leaf!, issuer!)], undefined));
   const verdict = checkOcspResponse({
     response,
     certificate: leaf!,

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fetchOcsp } from "../../src/http/ocspClient.ts";
 import type { Pki } from "../../src/pki/authority.ts";
 import { checkOcspResponse } from "../../src/trust/ocsp.ts";
 import { type Certificate, parseCertificate } from "../../src/x509/certificate.ts";
 import { parseCrl } from "../../src/x509/crl.ts";
 import { buildOcspError, buildOcspRequest, certIdOf, parseOcspResponse, ResponseStatus } from "../../src/x509/ocsp.ts";
+import { askOcsp } from "../net/askOcsp.ts";
 import { makePki, StandingClock, serve } from "./folder.ts";
 
 const HOUR = 3600_000;
@@ -16,10 +16,10 @@ test("OCSP is answered by POST and by GET, below any path, escaped or not", asyn
   const request = buildOcspRequest([certIdOf(certificate, issuer)], undefined);
   const base64 = request.toString("base64");
   for (const answer of [
-    fetchOcsp(url, request),
-    fetchOcsp(`${url}/ocsp`, request),
-    fetchOcsp(`${url}/ocsp/`, request, undefined, "GET"),
-    fetchOcsp(`${url}/some/Path`, request, undefined, "GET"),
+    askOcsp(url, request),
+    askOcsp(`${url}/ocsp`, request),
+    askOcsp(`${url}/ocsp/`, request, "get"),
+    askOcsp(`${url}/some/Path`, request, "get"),
     body(`${url}/${base64}`),
     body(`${url}/${encodeURIComponent(base64)}`),
     body(`${url}//${base64.replace(/=+$/, "")}`),
@@ -42,7 +42,7 @@ test("OCSP is answered by POST and by GET, below any path, escaped or not", asyn
 test("a kept answer says how long caches may keep it, as RFC 5019 6.2 has it; one to a nonce and a refusal do not", async (t) => {
   const { url, clock, certificate, issuer } = await started(t);
   const request = buildOcspRequest([certIdOf(certificate, issuer)], undefined);
-  await fetchOcsp(url, request);
+  await askOcsp(url, request);
   clock.at += HOUR;
   const kept = await fetch(getUrl(url, request));
   assert.equal(kept.headers.get("content-type"), "application/ocsp-response");
@@ -142,7 +142,7 @@ test("what is not here is 404, other methods 405, long requests 413, and all lea
   await assert.rejects(fetch(url, { method: "POST", body: Buffer.alloc(4_000_000) }), "not read to its end");
   assert.equal((await fetch(url, { method: "POST", body: Buffer.alloc(8192) })).status, 200);
   const request = buildOcspRequest([certIdOf(certificate, issuer)], undefined);
-  assert.equal(parseOcspResponse(await fetchOcsp(url, request)).status, 0);
+  assert.equal(parseOcspResponse(await askOcsp(url, request)).status, 0);
 });
 
 async function started(t: Parameters<typeof makePki>[0]): Promise<{

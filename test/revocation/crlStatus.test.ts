@@ -3,12 +3,13 @@ import { test } from "node:test";
 import type { Bytes } from "../../src/bytes/bytes.ts";
 import * as write from "../../src/der/writer.ts";
 import { askCrls, type CrlSettings } from "../../src/revocation/crlStatus.ts";
-import type { Origin, Source } from "../../src/trust/revocationPolicy.ts";
+import type { Origin, Source, StatusRule } from "../../src/trust/revocationPolicy.ts";
 import { SignatureCache } from "../../src/trust/signatureCache.ts";
-import { crlDistributionPoint, extension, keyUsage } from "../../src/x509/build.ts";
+import { extension, keyUsage } from "../../src/x509/build.ts";
 import type { Certificate } from "../../src/x509/certificate.ts";
+import { rule } from "../trust/statusWorld.ts";
 import { DAY, LEAF_EXTENSIONS, type Made, make } from "../x509/made.ts";
-import { covers, crlAt, deltaIndicator, freshestCrl, StoreWorld } from "./storeWorld.ts";
+import { covers, crlAt, deltaIndicator, entryOf, freshestCrl, indirectAt, pointOf, StoreWorld } from "./storeWorld.ts";
 
 const HOUR = 3600_000;
 const validity = { notBefore: Date.UTC(2025, 0, 1), notAfter: Date.UTC(2030, 0, 1) };
@@ -18,6 +19,7 @@ const leaf = make({ name: "leaf", issuer: ca, extensions: LEAF_EXTENSIONS, ...va
 const other = make({ name: "other", issuer: ca, extensions: LEAF_EXTENSIONS, ...validity });
 const PATH = [leaf.certificate, ca.certificate, root.certificate];
 const URL = "http://crl.example/ca.crl";
+const ROOTS = "http://crl.example/root.crl";
 
 interface Asking {
   path?: readonly Certificate[];
@@ -26,18 +28,21 @@ interface Asking {
   groups?: Source["groups"];
   namedHosts?: readonly string[];
   settings?: Partial<CrlSettings>;
+  ruleFor?: () => StatusRule;
 }
 
 /** Asks in the world's present; a second may pass until the network has answered. */
 function ask(world: StoreWorld, asking: Asking = {}) {
   const { path = PATH, certificate = 0, origin = "operator", groups = [[URL]], namedHosts, settings } = asking;
+  const { ruleFor } = asking;
   const parts = {
     store: world.store,
     clock: world.time.world,
     settings: { tolerance: 0, allowWeakAlgorithms: false, useDeltas: true, crlSigners: [], ...settings },
     signatureCache: new SignatureCache(),
   };
-  return world.time.until(askCrls(parts, { path, certificate, source: { origin, groups }, namedHosts }), 60_000);
+  const question = { path, certificate, source: { origin, groups }, namedHosts };
+  return world.time.until(askCrls(parts, ruleFor === undefined ? question : { ...question, ruleFor }), 60_000);
 }
 
 function worldWith(seed: string, ...contents: readonly [url: string, crl: (now: number) => Bytes][]): StoreWorld {
@@ -177,36 +182,12 @@ test("a configured list may point to delta CRLs on its own host only; one named 
 
 test("an indirect list by a CRL issuer with a path of its own covers the certificate that names it", async () => {
   const crlIssuer = make({ name: "CRL issuer", issuer: root, extensions: [keyUsage("cRLSign")], ...validity });
-  const named = (by: Made) => {
-    const point = crlDistributionPoint(URL);
-    // DistributionPoint { distributionPoint, cRLIssuer }
-    const name = write.explicit(0, write.explicit(0, write.implicit(6, Buffer.from(URL))));
-    const issuer = write.explicit(2, write.explicit(4, crlIssuer.certificate.subject.der));
-    const value = write.sequence(write.sequence(name, issuer));
-    return make({ name: "device", issuer: by, extensions: LEAF_EXTENSIONS, more: [{ ...point, value }], ...validity });
-  };
-  const device = named(ca);
-  const gone = named(ca);
-  const entry = (serial: Bytes, now: number) =>
-    write.sequence(
-      write.element(0x02, serial),
-      write.time(now),
-      write.sequence(
-        extension({
-          oid: "2.5.29.29",
-          critical: true,
-          value: write.sequence(write.explicit(4, ca.certificate.subject.der)),
-        }),
-      ),
-    );
-  const point = write.explicit(0, write.explicit(0, write.implicit(6, Buffer.from(URL))));
-  const indirect = {
-    oid: "2.5.29.28",
-    critical: true,
-    value: write.sequence(point, write.implicit(4, Buffer.from([0xff]))),
-  };
+  const named = () =>
+    make({ name: "device", issuer: ca, extensions: LEAF_EXTENSIONS, more: [pointOf(URL, crlIssuer)], ...validity });
+  const device = named();
+  const gone = named();
   const crl = (now: number) =>
-    crlAt(crlIssuer, now, [], { extensions: [indirect], entries: [entry(gone.certificate.serial, now)] });
+    crlAt(crlIssuer, now, [], { extensions: [indirectAt(URL)], entries: [entryOf(gone.certificate, now)] });
   const world = worldWith("indirect", [URL, crl]);
   const pathOf = (of: Made) => ({ path: [of.certificate, ca.certificate, root.certificate] });
   const settings = { crlSigners: [crlIssuer.certificate] };
@@ -229,6 +210,55 @@ test("an indirect list by a CRL issuer with a path of its own covers the certifi
   const refused = await ask(untrusted, { ...pathOf(device), settings: { crlSigners: [stranger.certificate] } });
   assert.ok(refused.status === "unreachable");
   assert.equal(refused.attempts[0]?.reason, "IssuerNotTrusted");
+});
+
+test("a CRL issuer that was revoked says nothing any more; one whose status cannot be had does (RFC 5280 6.3.3 f)", async () => {
+  const crlIssuer = make({ name: "CRL issuer", issuer: root, extensions: [keyUsage("cRLSign")], ...validity });
+  const more = [pointOf(URL, crlIssuer)];
+  const device = make({ name: "device", issuer: ca, extensions: LEAF_EXTENSIONS, more, ...validity });
+  const path = [device.certificate, ca.certificate, root.certificate];
+  const settings = { crlSigners: [crlIssuer.certificate] };
+  const indirect = (now: number) => crlAt(crlIssuer, now, [], { extensions: [indirectAt(URL)] });
+  const ruleFor = () => rule({ operator: { crl: [[ROOTS]], ocsp: [] } });
+  const answers = [];
+  for (const revoked of [[], [other.certificate.serial], [crlIssuer.certificate.serial]]) {
+    const world = worldWith(`issuer ${revoked}`, [URL, indirect], [ROOTS, (now) => crlAt(root, now, revoked)]);
+    answers.push(await ask(world, { path, settings, ruleFor }));
+  }
+  answers.push(await ask(worldWith("issuer alone", [URL, indirect]), { path, settings, ruleFor }));
+  assert.deepEqual(
+    answers.map(({ status }) => status),
+    ["good", "good", "unreachable", "good"],
+  );
+  const [attempt] = answers[2]!.status === "unreachable" ? answers[2]!.attempts : [];
+  assert.equal(attempt?.reason, "IssuerNotTrusted");
+  assert.match(attempt.message, /"O=Femtogate, CN=CRL issuer" was revoked at 20/);
+});
+
+test("CRL issuers that vouch for each other are asked about once", async () => {
+  const names = ["A", "B"];
+  const [a, b] = names.map((name) => make({ name, issuer: root, extensions: [keyUsage("cRLSign")], ...validity })) as [
+    Made,
+    Made,
+  ];
+  const device = make({
+    ...{ name: "device", issuer: root, extensions: LEAF_EXTENSIONS, ...validity },
+    more: [pointOf(URL, a)],
+  });
+  const lists = [URL, ROOTS];
+  const world = worldWith(
+    "vouching",
+    [URL, (now) => crlAt(a, now, [], { extensions: [indirectAt(URL)], entries: [entryOf(b.certificate, now)] })],
+    [ROOTS, (now) => crlAt(b, now, [], { extensions: [indirectAt(ROOTS)], entries: [entryOf(a.certificate, now)] })],
+  );
+  const answer = await ask(world, {
+    path: [device.certificate, root.certificate],
+    settings: { crlSigners: [a.certificate, b.certificate] },
+    groups: lists.map((url) => [url]),
+    ruleFor: () => rule({ operator: { crl: lists.map((url) => [url]), ocsp: [] } }),
+  });
+  assert.equal(answer.status, "good");
+  assert.deepEqual(world.network.asked.map(({ url }) => url).sort(), [...lists].sort());
 });
 
 test("a CA certificate is checked by the list of the CA above it", async () => {

@@ -1,6 +1,7 @@
 /** An OCSP responder in virtual time, signed by a delegate of its CA, every answer open to be spoilt. */
 import type { Bytes } from "../../src/bytes/bytes.ts";
-import type { OcspFetched, OcspMethod, OcspTransport } from "../../src/revocation/ocspTransport.ts";
+import type { OcspFetched, OcspMethod, OcspTransport, Way } from "../../src/revocation/ocspTransport.ts";
+import type { Reach } from "../../src/revocation/reach.ts";
 import { extendedKeyUsage, keyUsage, ocspNoCheck } from "../../src/x509/build.ts";
 import {
   buildOcspResponse,
@@ -23,7 +24,7 @@ export class SimulatedResponder implements OcspTransport {
   readonly #delegate: Made;
   /** By serial number in hexadecimal; others are good. */
   readonly statuses = new Map<string, CertStatus>();
-  readonly asked: { url: string; method: OcspMethod; nonce: Bytes | undefined; serial: string }[] = [];
+  readonly asked: { url: string; method: OcspMethod; nonce: Bytes | undefined; serial: string; reach?: Reach }[] = [];
   /** What each address does instead of answering. */
   readonly troubles = new Map<string, OcspFetched>();
   delayMs = 50;
@@ -37,11 +38,11 @@ export class SimulatedResponder implements OcspTransport {
     this.#delegate = delegate;
   }
 
-  async ask(url: string, request: Bytes, method: OcspMethod): Promise<OcspFetched> {
+  async ask(url: string, request: Bytes, method: OcspMethod, { reach }: Way = {}): Promise<OcspFetched> {
     const { ids, nonce } = parseOcspRequest(request);
     const [id] = ids;
     const serial = id!.serial.toString("hex");
-    this.asked.push({ url, method, nonce, serial });
+    this.asked.push({ url, method, nonce, serial, ...(reach === undefined ? {} : { reach }) });
     await this.#time.delay(this.delayMs);
     const trouble = this.troubles.get(url);
     if (trouble !== undefined) return trouble;

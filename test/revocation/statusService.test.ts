@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { OcspClient, type OcspSettings } from "../../src/revocation/ocspClient.ts";
+import type { Reach } from "../../src/revocation/reach.ts";
 import { type Lost, StatusService, type StatusSettings } from "../../src/revocation/statusService.ts";
 import type { PeerClass, StatusRule } from "../../src/trust/revocationPolicy.ts";
 import { SignatureCache } from "../../src/trust/signatureCache.ts";
-import { extendedKeyUsage, keyUsage } from "../../src/x509/build.ts";
+import { authorityInfoAccess, crlDistributionPoint, extendedKeyUsage, keyUsage } from "../../src/x509/build.ts";
 import { parseCertificate } from "../../src/x509/certificate.ts";
 import { Oid } from "../../src/x509/oids.ts";
 import { policyOf, tolerances } from "../trust/statusWorld.ts";
@@ -120,6 +121,26 @@ test("a check says good and revoked by CRL, and falls back on OCSP where policy 
       ["ocsp", "good"],
     ],
   );
+});
+
+test("what a certificate names is asked within namedHosts, what is configured wherever it leads, each by itself", async () => {
+  const more = [crlDistributionPoint(CRL), authorityInfoAccess({ ocsp: OCSP })];
+  const named = make({ name: "ap-1", issuer: ca, keys, extensions: LEAF_EXTENSIONS, more, ...validity });
+  const world = new ServiceWorld("reach", {
+    rule: { methods: "both", scope: "leaf", origins: ["operator", "certificate"], namedHosts: ["example"] },
+  });
+  world.base.network.contents.clear();
+  world.responder.troubles.set(OCSP, { ok: false, problem: { reason: "BadStatus", status: 500 } });
+  assert.ok(!(await world.check(named)).accepted);
+  const reaches = (asked: readonly { url: string; reach?: Reach }[]) => asked.map(({ url, reach }) => [url, reach]);
+  assert.deepEqual(reaches(world.base.network.asked), [
+    [CRL, undefined],
+    [CRL, { hosts: ["example"] }],
+  ]);
+  assert.deepEqual(reaches(world.responder.asked), [
+    [OCSP, undefined],
+    [OCSP, { hosts: ["example"] }],
+  ]);
 });
 
 test("configured lists are fetched before anybody asks for them", async () => {

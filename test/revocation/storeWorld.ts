@@ -7,6 +7,7 @@ import { type CrlSigner, loadCrl } from "../../src/revocation/crlLoading.ts";
 import { REFRESH_SCHEDULE, type RefreshSchedule } from "../../src/revocation/crlRefresh.ts";
 import { CrlStore, type CrlStoreEvent } from "../../src/revocation/crlStore.ts";
 import type { Fetched, Fetcher, Validators } from "../../src/revocation/fetching.ts";
+import type { Reach } from "../../src/revocation/reach.ts";
 import type { Random } from "../../src/sim/environment.ts";
 import {
   authorityKeyIdentifier,
@@ -15,6 +16,7 @@ import {
   type NewExtension,
   signed,
 } from "../../src/x509/build.ts";
+import type { Certificate } from "../../src/x509/certificate.ts";
 import { Oid } from "../../src/x509/oids.ts";
 import { DAY, type Made } from "../x509/made.ts";
 import { VirtualTime } from "./virtualTime.ts";
@@ -25,7 +27,7 @@ export class SimulatedNetwork implements Fetcher {
   readonly contents = new Map<string, Bytes | Fetched>();
   delayMs = 100;
   /** Addresses in the order in which they were asked, and with what. */
-  readonly asked: { url: string; validators: Validators }[] = [];
+  readonly asked: { url: string; validators: Validators; reach?: Reach }[] = [];
   atOnce = 0;
   mostAtOnce = 0;
 
@@ -33,8 +35,8 @@ export class SimulatedNetwork implements Fetcher {
     this.#time = time;
   }
 
-  async fetch(url: string, validators: Validators): Promise<Fetched> {
-    this.asked.push({ url, validators });
+  async fetch(url: string, validators: Validators, reach?: Reach): Promise<Fetched> {
+    this.asked.push({ url, validators, ...(reach === undefined ? {} : { reach }) });
     this.mostAtOnce = Math.max(this.mostAtOnce, ++this.atOnce);
     await this.#time.delay(this.delayMs);
     this.atOnce -= 1;
@@ -175,3 +177,30 @@ export const covers = (flag: 1 | 2 | 4): NewExtension => ({
   critical: true,
   value: write.sequence(write.implicit(flag, Buffer.from([0xff]))),
 });
+
+const pointName = (url: string) => write.explicit(0, write.explicit(0, write.implicit(6, Buffer.from(url))));
+
+/** A certificate's distribution point whose CRL another issuer signs (RFC 5280 4.2.1.13). */
+export const pointOf = (url: string, issuer: Made): NewExtension => ({
+  ...crlDistributionPoint(url),
+  value: write.sequence(
+    write.sequence(pointName(url), write.explicit(2, write.explicit(4, issuer.certificate.subject.der))),
+  ),
+});
+
+/** The other side of that: an indirect CRL for this point. */
+export const indirectAt = (url: string): NewExtension => ({
+  oid: Oid.issuingDistributionPoint,
+  critical: true,
+  value: write.sequence(pointName(url), write.implicit(4, Buffer.from([0xff]))),
+});
+
+/** An entry of an indirect CRL: says who issued the certificate (RFC 5280 5.3.3). */
+export const entryOf = ({ serial, issuer }: Certificate, now: number): Bytes =>
+  write.sequence(
+    write.element(0x02, serial),
+    write.time(now),
+    write.sequence(
+      extension({ oid: "2.5.29.29", critical: true, value: write.sequence(write.explicit(4, issuer.der)) }),
+    ),
+  );

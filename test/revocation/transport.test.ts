@@ -45,7 +45,13 @@ async function serve(t: TestContext, answer: (response: ServerResponse, request:
     server.close();
   });
   const { port } = server.address() as AddressInfo;
-  return { asked, server, url: `http://127.0.0.1:${port}/ocsp`, transport: new HttpOcspTransport(exchanger, LIMITS) };
+  return {
+    asked,
+    server,
+    exchanger,
+    url: `http://127.0.0.1:${port}/ocsp`,
+    transport: new HttpOcspTransport(exchanger, LIMITS),
+  };
 }
 
 const ocsp = (response: ServerResponse, type = "application/ocsp-response") =>
@@ -64,11 +70,16 @@ test("a request goes by POST as it is, and by GET in the address (RFC 6960 A.1),
   assert.equal(post!.port, get!.port);
 });
 
-test("a request too long for an address goes by POST in any case (RFC 5019 5)", async (t) => {
+test("a request too long for an address, or to one with a query, goes by POST in any case (RFC 5019 5)", async (t) => {
   const { asked, url, transport } = await serve(t, (response) => ocsp(response));
   const ids = [leaf, ca].map(({ certificate }) => certIdOf(certificate, ca.certificate, "sha256"));
   await transport.ask(url, buildOcspRequest(ids, undefined), "get");
-  assert.equal(asked[0]?.method, "POST");
+  // One segment more would stand behind the query.
+  await transport.ask(`${url}?ca=1`, request, "get");
+  assert.deepEqual(
+    asked.map(({ method, url: path }) => `${method} ${path}`),
+    ["POST /ocsp", "POST /ocsp?ca=1"],
+  );
 });
 
 test("what is no OCSP response is refused by its type, a redirection and an error by their status", async (t) => {
@@ -98,6 +109,51 @@ test("an answer beyond the limit is refused, whether its length is told or not",
       problem: { reason: "TooLarge", limit: 10_000 },
     });
   }
+});
+
+test("a responder that never ends, or never begins, costs the time limit and no more", async (t) => {
+  for (const begins of [true, false]) {
+    const { url, exchanger } = await serve(t, (response) => {
+      if (!begins) return;
+      response.writeHead(200, { "content-type": "application/ocsp-response" });
+      const more = () => response.write("x") && setTimeout(more, 5);
+      more();
+    });
+    const transport = new HttpOcspTransport(exchanger, { ...LIMITS, timeMs: 200, maxBytes: 1_000_000 });
+    assert.deepEqual(await transport.ask(url, request, "post"), {
+      ok: false,
+      problem: { reason: "TimedOut", limitMs: 200 },
+    });
+  }
+});
+
+test("a server that hangs up, and one that is not there, are out of reach", async (t) => {
+  const { url, transport } = await serve(t, (_response, incoming) => incoming.socket.destroy());
+  for (const to of [url, "http://127.0.0.1:1/"]) {
+    const fetched = await transport.ask(to, request, "post");
+    assert.ok(!fetched.ok && fetched.problem.reason === "Unreachable");
+  }
+});
+
+test("between the addresses that are given no name is resolved, and the local one is ours", async (t) => {
+  const locals: (string | undefined)[] = [];
+  const { url, transport } = await serve(t, (response, incoming) => {
+    locals.push(incoming.socket.remoteAddress, incoming.headers.host);
+    ocsp(response);
+  });
+  const { port } = new URL(url);
+  const ends = { local: "127.0.0.9", remote: "127.0.0.1" };
+  const fetched = await transport.ask(`http://nowhere.invalid:${port}/`, request, "post", { ends });
+  assert.ok(fetched.ok);
+  assert.deepEqual(locals, ["127.0.0.9", `nowhere.invalid:${port}`]);
+});
+
+test("an exchanger that is to keep no connections opens one for each exchange", async (t) => {
+  const { asked, url } = await serve(t, (response) => ocsp(response));
+  using exchanger = new HttpExchanger({ keepAlive: false });
+  const transport = new HttpOcspTransport(exchanger, LIMITS);
+  for (let i = 0; i < 2; i++) assert.ok((await transport.ask(url, request, "post")).ok);
+  assert.notEqual(asked[0]!.port, asked[1]!.port);
 });
 
 test("a length beyond all bounds is no reason to try", async (t) => {
@@ -159,6 +215,7 @@ test("every problem has a sentence of its own", () => {
     { reason: "Truncated", expected: 2, received: 1 },
     { reason: "TooManyRedirects", limit: 1 },
     { reason: "RedirectRefused", to: "file:///" },
+    { reason: "AddressRefused", address: "127.0.0.1" },
     { reason: "NoSuchEntry", detail: "no such object" },
   ];
   const sentences = [
@@ -175,7 +232,7 @@ test("every problem has a sentence of its own", () => {
       ] as const
     ).map(describeRefreshProblem),
   ];
-  assert.equal(new Set(sentences).size, 18);
+  assert.equal(new Set(sentences).size, 19);
   assert.deepEqual(attemptAt("http://a/", { reason: "BadStatus", status: 404 }), {
     url: "http://a/",
     reason: "BadStatus",

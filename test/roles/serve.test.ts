@@ -68,7 +68,7 @@ const BAD_GATEWAYS: [what: string, spoil: (folder: string) => Record<string, unk
       writeFileSync(join(folder, "segw.chain.pem"), chain.map(({ der }) => toPem("CERTIFICATE", der)).join(""));
       return {};
     },
-    /segw\.chain\.pem holds 5 certificates; a gateway sends at most 4, without the root/,
+    /segw\.chain\.pem holds 5 certificates; at most 4 are sent, without the root/,
   ],
   [
     "a certificate without its own name (7.2.2-4)",

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Bytes } from "../../src/bytes/bytes.ts";
-import { type CredentialsProblem, verifyCredentials } from "../../src/tre/peerVerifier.ts";
+import type { CredentialsProblem } from "../../src/tre/peerRefusal.ts";
+import { verifyCredentials } from "../../src/tre/peerVerifier.ts";
 import { SignatureCache } from "../../src/trust/signatureCache.ts";
 import { DAY, make, NOW } from "../x509/made.ts";
 import {

@@ -63,6 +63,8 @@ describe("a TrE folder with what the PKI issued", () => {
         ocsp: "not checked",
         names: [GATEWAY],
       },
+      path: 1,
+      status: { answered: [], unanswered: [] },
     });
   });
 

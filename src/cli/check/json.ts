@@ -21,7 +21,7 @@ export function reportJson(report: CheckReport, policy: CheckPolicy): unknown {
       profileGuessed: guessed,
       findings,
     })),
-    ends: report.ends.map(({ certificate, path, pathProblem, statuses, result, reasons }) => ({
+    ends: report.ends.map(({ certificate, path, pathProblem, statuses, roles, result, reasons }) => ({
       ...identityOf(certificate),
       result,
       reasons,
@@ -31,10 +31,14 @@ export function reportJson(report: CheckReport, policy: CheckPolicy): unknown {
         ...identityOf(of),
         status,
         summary,
-        evidence: evidence.map((each) => ({
-          ...each,
-          ...Object.fromEntries(TIMES.flatMap((name) => (each[name] === undefined ? [] : [[name, iso(each[name])]]))),
-        })),
+        evidence: withIsoTimes(evidence),
+      })),
+      roles: roles.map(({ role, would, reason, message, statuses: found }) => ({
+        role,
+        would,
+        ...(reason === undefined ? {} : { reason }),
+        message,
+        statuses: withIsoTimes(found),
       })),
     })),
     crls: report.crls.map(({ found, findings }) => ({
@@ -56,8 +60,23 @@ function identityOf(certificate: Certificate): { subject: string; serial: string
   };
 }
 
+/** The same, its times being text; they are known by their names. */
+function withIsoTimes(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withIsoTimes);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, each]) => [
+      name,
+      typeof each === "number" && TIMES.includes(name) ? iso(each) : withIsoTimes(each),
+    ]),
+  );
+}
+
 function iso(time: number): string {
   return new Date(time).toISOString();
 }
 
-const TIMES = ["revokedAt", "producedAt", "thisUpdate", "nextUpdate"] as const;
+const TIMES: readonly string[] = [
+  ...["revokedAt", "invalidityDate", "producedAt", "thisUpdate", "nextUpdate", "obtainedAt"],
+  ...["until", "graceEnded"],
+];

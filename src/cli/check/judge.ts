@@ -14,12 +14,15 @@ import type { Crl } from "../../x509/crl.ts";
 import { guessProfile, PURPOSES } from "./guess.ts";
 import { Kinship } from "./kinship.ts";
 import type { Found, Material } from "./material.ts";
+import type { RoleReport } from "./roleReport.ts";
 import { type StatusReport, statusOf } from "./status.ts";
 
 export type Result = "valid" | "invalid" | "undetermined";
 
 export interface CheckPolicy {
   anchors: readonly Found<Certificate>[];
+  /** CRL issuers that are no CAs of the paths. */
+  crlSigners: readonly Certificate[];
   time: Milliseconds;
   release: Release;
   /** Of the ends; guessed from the certificates if undefined. */
@@ -48,6 +51,8 @@ export interface EndReport {
   pathProblem: string | undefined;
   /** Status of each certificate that has one to be asked for, end entity first. */
   statuses: readonly StatusReport[];
+  /** What roles would do by the policy given; none without one. */
+  roles: readonly RoleReport[];
   result: Result;
   reasons: readonly string[];
 }
@@ -126,6 +131,8 @@ function judgeEnd(found: Found<Certificate>, kinship: Kinship, material: Materia
     statusOf(each, line[index + 1]!, material, {
       time: policy.time,
       allowWeakAlgorithms: policy.allowWeakAlgorithms,
+      crlSigners: policy.crlSigners,
+      anchors: policy.anchors.map(({ item }) => item),
       issuerValidated: path !== undefined,
     }),
   );
@@ -146,6 +153,7 @@ function judgeEnd(found: Found<Certificate>, kinship: Kinship, material: Materia
     path,
     pathProblem: problem,
     statuses,
+    roles: [],
     result: proofs.length > 0 ? "invalid" : gaps.length > 0 ? "undetermined" : "valid",
     reasons: proofs.length > 0 ? proofs : gaps,
   };

@@ -1,7 +1,8 @@
 /** The certificates and the stapled OCSP response that a TLS server shows. */
 import { isIP } from "node:net";
-import { connect, type DetailedPeerCertificate, type TLSSocket } from "node:tls";
+import { connect } from "node:tls";
 import type { Bytes } from "../../bytes/bytes.ts";
+import { sentChain } from "../../http/tlsProfile.ts";
 import { addBag, emptyMaterial, type Material, UnreachableHost } from "./material.ts";
 
 export interface LiveTarget {
@@ -57,22 +58,11 @@ function handshake(
     });
     socket.on("error", reject);
     socket.on("secureConnect", () => {
-      resolve({ chain: chainOf(socket), staple });
+      resolve({ chain: sentChain(socket), staple });
       socket.destroy();
     });
   });
 }
 
-function chainOf(socket: TLSSocket): Bytes[] {
-  const chain: Bytes[] = [];
-  let next: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true);
-  while (next?.raw !== undefined && chain.length < MAX_CHAIN && !chain.some((der) => der.equals(next!.raw))) {
-    chain.push(next.raw);
-    next = next.issuerCertificate;
-  }
-  return chain;
-}
-
 /** Milliseconds. */
 const TIMEOUT = 10_000;
-const MAX_CHAIN = 16;

@@ -1,10 +1,12 @@
 /** What a person sees of a check: the tree of certificates, then each with its findings, path and status. */
 
 import type { CertificateProfile, Finding, Severity } from "../../trust/profiles/rule.ts";
+import { describeStatusEvidence } from "../../trust/statusAnswer.ts";
 import type { Certificate } from "../../x509/certificate.ts";
 import { namesOf } from "../../x509/extensions.ts";
 import { Oid } from "../../x509/oids.ts";
 import type { CertificateReport, CheckReport, EndReport, Result } from "./judge.ts";
+import { describeRole, type RoleReport } from "./roleReport.ts";
 import { crlNumberText, describeEvidence } from "./status.ts";
 
 export interface ReportStyle {
@@ -39,6 +41,8 @@ export function reportLines(report: CheckReport, style: ReportStyle): string[] {
   for (const end of report.ends) {
     page.add(`${end.result}: ${end.certificate.subject}`, end.result);
     for (const reason of end.reasons) page.item(reason);
+    const accepting = end.roles.filter(({ would }) => would === "accept");
+    for (const role of accepting) page.item(describeRole(role), "valid");
   }
   if (report.ends.length === 0) page.add(`${report.result}: ${report.crls.length} CRLs`, report.result);
   return page.lines;
@@ -93,7 +97,7 @@ function addFindings(page: Page, findings: readonly Finding[]): void {
   }
 }
 
-function addEnd(page: Page, { certificate, path, pathProblem, statuses }: EndReport): void {
+function addEnd(page: Page, { certificate, path, pathProblem, statuses, roles }: EndReport): void {
   if (path !== undefined) {
     const anchor = path.at(-1)!;
     const length = path.length === 1 ? "itself trusted" : `${path.length - 1} below the root "${anchor.subject}"`;
@@ -105,6 +109,20 @@ function addEnd(page: Page, { certificate, path, pathProblem, statuses }: EndRep
     page.field("status", of === certificate ? summary : `of "${of.subject}" ${summary}`, colour);
     if (evidence.length > 1) for (const each of evidence) page.note(`${each.status}: ${describeEvidence(each)}`);
   }
+  for (const report of roles) addRole(page, report);
+}
+
+function addRole(page: Page, { role, would, reason, message, statuses }: RoleReport): void {
+  const verb = would === "undetermined" ? would : `would ${would}`;
+  const colour = would === "accept" ? "valid" : would === "refuse" ? "invalid" : would;
+  page.field(role, `${verb}${reason === undefined ? "" : ` (${reason})`}: ${message}`, colour);
+  for (const { subject, findings } of statuses)
+    for (const { method, answer } of findings) {
+      const evidence = "evidence" in answer ? answer.evidence : undefined;
+      const by = evidence === undefined ? "" : `: ${describeStatusEvidence(evidence)}`;
+      page.note(`${method.toUpperCase()} ${answer.status} about "${subject}"${by}`);
+      for (const { url, message: why } of "attempts" in answer ? answer.attempts : []) page.note(`  ${url}: ${why}`);
+    }
 }
 
 type Colour = "plain" | "title" | "dim" | Result | Severity;

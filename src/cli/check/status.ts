@@ -2,10 +2,18 @@
 
 import type { Bytes } from "../../bytes/bytes.ts";
 import type { Milliseconds } from "../../sim/environment.ts";
-import { type CrlEvidence, type CrlProblem, checkCrls, describeCrlProblem, mayHaveSigned } from "../../trust/crl.ts";
+import {
+  type CrlEvidence,
+  type CrlProblem,
+  type CrlsVerdict,
+  checkCrls,
+  describeCrlProblem,
+  mayHaveSigned,
+} from "../../trust/crl.ts";
 import type { SearchableCrl } from "../../trust/crlEntries.ts";
 import { verifiesCrl } from "../../trust/crlSignature.ts";
 import { checkOcspResponse, describeOcspProblem } from "../../trust/ocsp.ts";
+import { describePathRefusal, validatePath } from "../../trust/path.ts";
 import { type WorkingKey, workingKey } from "../../trust/workingKey.ts";
 import type { Certificate } from "../../x509/certificate.ts";
 import type { Crl } from "../../x509/crl.ts";
@@ -44,6 +52,9 @@ export interface StatusReport {
 export interface StatusPolicy {
   time: Milliseconds;
   allowWeakAlgorithms: boolean;
+  /** CRL issuers that are no CAs of the path, and the roots that their own paths end at (RFC 5280 6.3.3 f). */
+  crlSigners: readonly Certificate[];
+  anchors: readonly Certificate[];
   /** False where the issuer's own path is not valid, which the summary says then. */
   issuerValidated: boolean;
 }
@@ -106,18 +117,10 @@ function byCrls(
   crls: readonly Found<Crl>[],
   certificate: Certificate,
   issuer: Certificate,
-  { time, allowWeakAlgorithms }: StatusPolicy,
+  policy: StatusPolicy,
 ): (StatusEvidence | undefined)[] {
   if (crls.length === 0) return [];
-  const verdict = checkCrls({
-    certificate,
-    crls: crls.map(({ item }) => item),
-    time,
-    tolerance: TOLERANCE,
-    allowWeakAlgorithms,
-    useDeltas: true,
-    signerOf: (crl) => signerOf(crl, issuer),
-  });
+  const verdict = crlVerdict(crls, certificate, policy, (signed) => signerOf(signed, issuer, crls, policy));
   if (verdict.status === "revoked")
     return [{ ...evidenceOf(verdict.evidence, crls), status: "revoked", ...revocation(verdict) }];
   if (verdict.status === "good") return verdict.evidence.map((each) => ({ ...evidenceOf(each, crls), status: "good" }));
@@ -129,19 +132,77 @@ function byCrls(
   );
 }
 
-/** The issuer itself; whoever signs CRLs in its place would need a path of its own, which is not looked for here. */
-function signerOf(signed: SearchableCrl, issuer: Certificate): WorkingKey | CrlProblem {
+function crlVerdict(
+  crls: readonly Found<Crl>[],
+  certificate: Certificate,
+  { time, allowWeakAlgorithms }: StatusPolicy,
+  signer: (signed: SearchableCrl) => WorkingKey | CrlProblem,
+): CrlsVerdict {
+  return checkCrls({
+    certificate,
+    crls: crls.map(({ item }) => item),
+    time,
+    tolerance: TOLERANCE,
+    allowWeakAlgorithms,
+    useDeltas: true,
+    signerOf: signer,
+  });
+}
+
+/** The issuer itself, or one of the CRL issuers given. */
+function signerOf(
+  signed: SearchableCrl,
+  issuer: Certificate,
+  crls: readonly Found<Crl>[],
+  policy: StatusPolicy,
+): WorkingKey | CrlProblem {
   const { crl } = signed;
   const name = crl.issuer.toString();
-  if (!mayHaveSigned(crl, issuer))
-    return {
-      reason: "IssuerNotTrusted",
-      issuer: name,
-      detail: "it is not the certificate's issuer, or has another key",
-    };
-  if (issuer.extensions.keyUsage?.cRLSign === false) return { reason: "IssuerMayNotSign", issuer: name };
-  const key = workingKey(issuer, undefined);
-  return verifiesCrl(signed, key) ? key : { reason: "BadSignature", issuer: name };
+  if (mayHaveSigned(crl, issuer)) return signedBy(signed, issuer);
+  const other = policy.crlSigners.find((candidate) => mayHaveSigned(crl, candidate));
+  if (other !== undefined) return foreignSigner(signed, other, crls, policy);
+  const detail = "it is not the certificate's issuer, or has another key; --crl-signer FILE names others";
+  return { reason: "IssuerNotTrusted", issuer: name, detail };
+}
+
+function signedBy(signed: SearchableCrl, signer: Certificate): WorkingKey | CrlProblem {
+  const issuer = signed.crl.issuer.toString();
+  if (signer.extensions.keyUsage?.cRLSign === false) return { reason: "IssuerMayNotSign", issuer };
+  const key = workingKey(signer, undefined);
+  return verifiesCrl(signed, key) ? key : { reason: "BadSignature", issuer };
+}
+
+/** A CRL issuer needs a path of its own, and must not be revoked by the CRLs of the CAs above it (RFC 5280 6.3.3 f). */
+function foreignSigner(
+  signed: SearchableCrl,
+  signer: Certificate,
+  crls: readonly Found<Crl>[],
+  policy: StatusPolicy,
+): WorkingKey | CrlProblem {
+  const issuer = signed.crl.issuer.toString();
+  const path = validatePath({
+    leaf: signer,
+    intermediates: policy.crlSigners.filter((candidate) => candidate !== signer).slice(0, MAX_INTERMEDIATES),
+    anchors: policy.anchors,
+    time: policy.time,
+    purpose: "crlSigning",
+    maxPath: MAX_INTERMEDIATES + 1,
+    allowWeakAlgorithms: policy.allowWeakAlgorithms,
+  });
+  if (!path.valid) return { reason: "IssuerNotTrusted", issuer, detail: describePathRefusal(path.refusal) };
+  for (const [index, above] of path.path.slice(1).entries()) {
+    const certificate = path.path[index]!;
+    const verdict = crlVerdict(crls, certificate, policy, (other) =>
+      mayHaveSigned(other.crl, above) ? signedBy(other, above) : { reason: "NoCrl", issuer: above.subject.toString() },
+    );
+    if (verdict.status === "revoked")
+      return {
+        reason: "IssuerNotTrusted",
+        issuer,
+        detail: `"${certificate.subject}" was revoked at ${iso(verdict.at)}`,
+      };
+  }
+  return signedBy(signed, signer);
 }
 
 function evidenceOf(
@@ -204,6 +265,8 @@ function iso(time: Milliseconds): string {
 const TOLERANCE = 5 * 60_000;
 /** Milliseconds that a response without nextUpdate is taken for. */
 const MAX_AGE = 24 * 3600_000;
+/** Certificates of a CRL issuer's own path (TS 33.320 7.2.4-2). */
+const MAX_INTERMEDIATES = 3;
 /** CRLReason (RFC 5280 5.3.1); 7 is not used. */
 const REASONS: readonly (string | undefined)[] = [
   "unspecified",

@@ -1,5 +1,8 @@
 /** femtogate check: what certificates are, whether they conform, and whether they are valid. */
 import { readFileSync } from "node:fs";
+import { basename } from "node:path";
+import { ConfigError } from "../../config/load.ts";
+import { RoleFileError } from "../../ipsec/roleFiles.ts";
 import { systemEnvironment } from "../../sim/system.ts";
 import {
   CERTIFICATE_PROFILES,
@@ -9,12 +12,14 @@ import {
 } from "../../trust/profiles/rule.ts";
 import type { Certificate } from "../../x509/certificate.ts";
 import { reportJson } from "../check/json.ts";
-import { type CheckPolicy, judge, type Result } from "../check/judge.ts";
+import { type CheckPolicy, type CheckReport, judge, type Result } from "../check/judge.ts";
 import { readLiveIke } from "../check/liveIke.ts";
 import { type ClientCredentials, readLiveTls } from "../check/liveTls.ts";
 import { addMaterial, emptyMaterial, type Material, UnreachableHost, UnreadableInput } from "../check/material.ts";
 import { readMaterial } from "../check/readFile.ts";
 import { reportLines } from "../check/report.ts";
+import { type PolicyFile, readPolicyFile } from "../check/rolePolicy.ts";
+import { withRoles } from "../check/roles.ts";
 import { type Command, type Io, numberOption, parse, UsageError } from "../command.ts";
 
 const USAGE = `femtogate check: looks into certificates, judges them by TS 33.310 and TS 33.320, tells whether they are valid
@@ -29,6 +34,10 @@ device ends with it.
   --trust FILE           trusted roots; without them no path can be judged
   --crl FILE             CRLs, and
   --ocsp-response FILE   OCSP responses (DER) that say whether a certificate is revoked
+  --crl-signer FILE      issuers of such CRLs that are no CAs of the paths (indirect CRLs)
+  --policy FILE.yaml     what each role would do: a role's configuration file (segw.yaml, henb.yaml), or one with
+                         a section \`revocation\`; its roots are trusted where --trust names none
+  --online               asks the servers of that policy; else --crl and --ocsp-response stand in for them
   --name NAME            the FQDN or address that the end entity is known or connected to by
   --profile PROFILE      what it is for, instead of a guess: ${CERTIFICATE_PROFILES.slice(0, 5).join(", ")},
                          ${CERTIFICATE_PROFILES.slice(5).join(", ")}
@@ -46,7 +55,7 @@ device ends with it.
   --brief                the tree and the verdicts only
   --json                 one JSON object
 
---trust, --crl and --ocsp-response may be given again.
+--trust, --crl, --ocsp-response and --crl-signer may be given again.
 Exit status: 0 valid, 1 invalid, 2 used wrongly, 3 undetermined.`;
 
 export const command: Command = {
@@ -63,9 +72,16 @@ export const command: Command = {
       for (const file of values.crl ?? []) addMaterial(material, only(readMaterial(file, { password }), file, "crls"));
       for (const file of values["ocsp-response"] ?? [])
         addMaterial(material, only(readMaterial(file, { password }), file, "ocspResponses"));
-      const anchors = (values.trust ?? []).flatMap(
-        (file) => only(readMaterial(file, { password }), file, "certificates").certificates,
-      );
+      const certificates = (files: readonly string[] = []) =>
+        files.flatMap((file) => only(readMaterial(file, { password }), file, "certificates").certificates);
+      if (values.online === true && values.policy === undefined)
+        throw new UsageError("--online goes with --policy FILE");
+      const file = values.policy === undefined ? undefined : readPolicyFile(values.policy);
+      const anchors =
+        values.trust === undefined && file !== undefined
+          ? file.roots.map((item) => ({ item, origin: basename(values.policy!) }))
+          : certificates(values.trust);
+      const crlSigners = certificates(values["crl-signer"]).map(({ item }) => item);
       const natPort = numberOption("--nat-port", values["nat-port"] ?? "4500", 1, 65_535);
       const trusted = anchors.map(({ item }) => item);
       for (const input of positionals)
@@ -74,9 +90,26 @@ export const command: Command = {
         throw new UnreadableInput(["there is no certificate and no CRL in it", ...material.problems].join("; "));
       if (material.certificates.length + anchors.length > MAX_CERTIFICATES)
         throw new UnreadableInput(`more than ${MAX_CERTIFICATES} certificates; check them in parts`);
-      return show(io, material, { ...policyOf(values), anchors }, values.json === true, values.brief === true);
+      const options = policyOf(values);
+      const policy = { ...options, profile: options.profile ?? onlyKindOf(file), anchors, crlSigners };
+      const report = judge(material, policy);
+      // Everything is judged as of one time, however long the servers take.
+      const clock = { now: () => policy.time };
+      const whole =
+        file === undefined
+          ? report
+          : await keptAlive(
+              withRoles(report, {
+                ...{ file, anchors: trusted, crlSigners, material, clock, random: systemEnvironment.random },
+                identity: values.name,
+                allowWeakAlgorithms: policy.allowWeakAlgorithms,
+                online: values.online === true,
+              }),
+            );
+      return show(io, whole, policy, values.json === true, values.brief === true);
     } catch (error) {
-      if (error instanceof UnreadableInput) throw new UsageError(error.message);
+      if (error instanceof UnreadableInput || error instanceof ConfigError || error instanceof RoleFileError)
+        throw new UsageError(error.message);
       if (!(error instanceof UnreachableHost)) throw error;
       io.complain(`femtogate check: ${error.message}`);
       return STATUS.undetermined;
@@ -88,6 +121,9 @@ const OPTIONS = {
   trust: { type: "string", multiple: true },
   crl: { type: "string", multiple: true },
   "ocsp-response": { type: "string", multiple: true },
+  "crl-signer": { type: "string", multiple: true },
+  policy: { type: "string" },
+  online: { type: "boolean" },
   name: { type: "string" },
   profile: { type: "string" },
   release: { type: "string" },
@@ -118,7 +154,7 @@ interface PolicyValues {
   "allow-weak"?: boolean | undefined;
 }
 
-function policyOf(values: PolicyValues): Omit<CheckPolicy, "anchors"> {
+function policyOf(values: PolicyValues): Omit<CheckPolicy, "anchors" | "crlSigners"> {
   const told = (name: "crl-server" | "ocsp-server" | "status-in-band") => values[name];
   const time = values.time === undefined ? systemEnvironment.clock.now() : Date.parse(values.time);
   if (Number.isNaN(time)) throw new UsageError(`--time "${values.time}" is no date such as 2026-11-24T12:00:00Z`);
@@ -140,8 +176,23 @@ function policyOf(values: PolicyValues): Omit<CheckPolicy, "anchors"> {
   };
 }
 
-function show(io: Io, material: Material, policy: CheckPolicy, json: boolean, brief: boolean): number {
-  const report = judge(material, policy);
+/** What a role's file is about, where it meets one kind of certificate only. */
+function onlyKindOf(file: PolicyFile | undefined): CertificateProfile | undefined {
+  const [role, ...others] = file?.roles ?? [];
+  return role !== undefined && others.length === 0 && role.takes.length === 1 ? role.takes[0] : undefined;
+}
+
+/** What works for us in the background, as the thread that loads CRLs, does not keep a process from ending. */
+async function keptAlive<T>(work: Promise<T>): Promise<T> {
+  const alive = setInterval(() => undefined, 60_000);
+  try {
+    return await work;
+  } finally {
+    clearInterval(alive);
+  }
+}
+
+function show(io: Io, report: CheckReport, policy: CheckPolicy, json: boolean, brief: boolean): number {
   if (json) io.print(JSON.stringify(reportJson(report, policy)));
   else {
     const width = Math.min(process.stdout.columns ?? DEFAULT_WIDTH, MAX_WIDTH);

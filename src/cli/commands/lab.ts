@@ -1,10 +1,12 @@
 /** femtogate lab: the whole ecosystem on one machine. */
 import { spawn } from "node:child_process";
+import { GATEWAY_NAME } from "../../lab/ecosystem.ts";
 import type { Summary } from "../../lab/flow.ts";
 import { namespacesWork, UNSHARE, userNamespacesWork } from "../../lab/places.ts";
 import { devicesPlan, wholePlan } from "../../lab/plan.ts";
 import { jsonReport, textReport } from "../../lab/report.ts";
 import { Lab } from "../../lab/run.ts";
+import { AAA_NAME, HSS_NAME } from "../../lab/subscribers.ts";
 import { KEY_KINDS } from "../../pki/authority.ts";
 import { systemEnvironment } from "../../sim/system.ts";
 import {
@@ -112,5 +114,5 @@ function terminalStyle({ env }: Io) {
 
 /** Set for the lab that runs within a user namespace, so that it does not look for another one. */
 const INNER = "FEMTOGATE_LAB_INNER";
-const INWARDS = ["segw.operator.example"];
+const INWARDS = [GATEWAY_NAME, AAA_NAME, HSS_NAME];
 const MAX_DEVICES = 400;

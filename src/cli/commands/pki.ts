@@ -24,6 +24,8 @@ const USAGE = `femtogate pki: CAs, certificates, CRLs and an OCSP responder in o
   femtogate pki allow|disallow DIR --ca NAME [--name FQDN ...] [--serial HEX ...] [--cert FILE ...] [--list FILE]
   femtogate pki allowed DIR --ca NAME
 
+"init" puts into certificates whom to ask: --ocsp-url, and --crl-url, the address of the folder of CRLs, which "serve"
+has at /crl (http://HOST:PORT/crl).
 "issue" writes PREFIX.crt.pem, PREFIX.chain.pem (without the root) and PREFIX.key.pem (mode 0600).
 "release" makes a certificate good again that was revoked with the reason certificateHold.
 "serve" answers OCSP by GET and POST, /crl/<ca>.crl and /ca/<ca>.crt; it prints one JSON line when it listens.

@@ -238,6 +238,11 @@ export class DiameterNode {
     }));
   }
 
+  /** Whose connection it is, once that is known. */
+  peerOf(connection: ConnectionId): string | undefined {
+    return this.#byConnection.get(connection)?.settings.host;
+  }
+
   /** Requests under way, both ways together. */
   get waiting(): number {
     return this.#sent.size + this.#received.size;

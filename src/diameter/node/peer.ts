@@ -224,7 +224,13 @@ export class Peer {
       // A CER on an open connection means nothing (RFC 6733 5.3): it is passed over, as are answers to nothing.
       return false;
     }
-    if (!common || request) return false;
+    if (!common) return false;
+    if (request) {
+      // Both say goodbye at once: each agrees with the other.
+      if (command === CommandCode.DisconnectPeer && state.kind === "Closing" && connection === state.connection)
+        this.#agreeToDisconnect(connection, message);
+      return false;
+    }
     if (command === CommandCode.CapabilitiesExchange) this.#onCea(connection, message);
     else if (command === CommandCode.DisconnectPeer && state.kind === "Closing" && connection === state.connection) {
       this.#host.close(connection);
@@ -373,11 +379,7 @@ export class Peer {
   }
 
   #onDisconnectRequest(state: OpenPeer, message: DiameterMessage): void {
-    const { "Disconnect-Cause": cause } = readRequest(DisconnectPeer, message);
-    this.#host.send(
-      state.connection,
-      makeAnswer(DisconnectPeer, message, { ...this.#origin(), "Result-Code": ResultCode.SUCCESS }),
-    );
+    const cause = this.#agreeToDisconnect(state.connection, message);
     this.#down("closed");
     // Who asked closes (5.4); who does not want us is left alone for longer than one who restarts (5.4.3).
     const patience = cause === DisconnectCause.REBOOTING ? 1 : UNWANTED_PATIENCE;
@@ -387,6 +389,13 @@ export class Peer {
       deadline: this.#host.now() + this.#host.timers.handshake,
       retryAt: this.#retryAt(patience),
     };
+  }
+
+  #agreeToDisconnect(connection: ConnectionId, message: DiameterMessage): number {
+    const { "Disconnect-Cause": cause } = readRequest(DisconnectPeer, message);
+    const answer = { ...this.#origin(), "Result-Code": ResultCode.SUCCESS };
+    this.#host.send(connection, makeAnswer(DisconnectPeer, message, answer));
+    return cause;
   }
 
   #down(cause: PeerDownCause): void {

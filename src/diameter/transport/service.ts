@@ -21,6 +21,7 @@ import type {
 } from "../node/effects.ts";
 import { DiameterNode, type NodeOptions } from "../node/node.ts";
 import type { Destination } from "../node/route.ts";
+import { TIMER_DEFAULTS } from "../node/settings.ts";
 
 export interface Endpoint {
   address: string;
@@ -49,6 +50,8 @@ export interface DiameterServiceOptions extends NodeOptions {
 }
 
 export interface ConnectionTrace {
+  /** DiameterIdentity of the other side; undefined before it has said who it is. */
+  peer: string | undefined;
   local: Endpoint;
   remote: Endpoint;
 }
@@ -107,6 +110,7 @@ export class DiameterService {
   /** Sends a request and resolves with its answer, whatever that says; rejects with UnansweredError. */
   request(message: DiameterMessage, destination: Destination): Promise<{ message: DiameterMessage; peer: string }> {
     return new Promise((resolve, reject) => {
+      if (this.#stopped) return reject(new UnansweredError("NoPeer", "this node was closed"));
       const { transaction, effects } = this.#node.request(message, destination);
       this.#waiting.set(transaction, { resolve, reject });
       this.#perform(effects);
@@ -118,11 +122,19 @@ export class DiameterService {
     this.#stopped = true;
     for (const server of this.#servers) server.close();
     this.#perform(this.#node.stop());
+    // A peer that reads nothing would otherwise hold what is still to be written, and the socket with it.
+    const cut = setTimeout(
+      () => {
+        for (const socket of this.#sockets.values()) socket.destroy();
+      },
+      (this.#options.timers?.handshake ?? TIMER_DEFAULTS.handshake) + LINGER,
+    );
     await Promise.all(
       [...this.#sockets.values()].map(
         (socket) => new Promise<void>((resolve) => socket.once("close", () => resolve())),
       ),
     );
+    clearTimeout(cut);
     clearTimeout(this.#timer);
     for (const [transaction, { reject }] of this.#waiting) {
       this.#waiting.delete(transaction);
@@ -208,7 +220,7 @@ export class DiameterService {
       return;
     }
     for (const bytes of messages) {
-      this.#options.trace?.("received", bytes, traceOf(socket));
+      this.#options.trace?.("received", bytes, this.#traceOf(connection, socket));
       this.#perform(this.#node.received(connection, bytes));
     }
   }
@@ -259,10 +271,18 @@ export class DiameterService {
     const socket = this.#sockets.get(connection);
     if (socket === undefined) return;
     const bytes = encodeMessage(message);
-    this.#options.trace?.("sent", bytes, traceOf(socket));
+    this.#options.trace?.("sent", bytes, this.#traceOf(connection, socket));
     socket.write(bytes);
     // A peer that does not read is a peer that is gone; what waits for it goes elsewhere.
     if (socket.writableLength > MAX_UNSENT) socket.destroy();
+  }
+
+  #traceOf(connection: ConnectionId, socket: Socket): ConnectionTrace {
+    return {
+      peer: this.#node.peerOf(connection),
+      local: { address: socket.localAddress ?? "", port: socket.localPort ?? 0 },
+      remote: { address: socket.remoteAddress ?? "", port: socket.remotePort ?? 0 },
+    };
   }
 
   #schedule(): void {
@@ -295,12 +315,7 @@ function certifiedNames(socket: Socket): readonly string[] | undefined {
   }
 }
 
-function traceOf(socket: Socket): ConnectionTrace {
-  return {
-    local: { address: socket.localAddress ?? "", port: socket.localPort ?? 0 },
-    remote: { address: socket.remoteAddress ?? "", port: socket.remotePort ?? 0 },
-  };
-}
-
+/** Milliseconds that a socket has for what was written before it was closed. */
+const LINGER = 1_000;
 /** Octets that wait for a peer to read them. */
 const MAX_UNSENT = 4 * 1024 * 1024;

@@ -175,6 +175,14 @@ export function decodeAttributes(bytes: Bytes, allowed: ReadonlySet<AttributeNam
   return { attributes: attributes as Attributes, macOffset };
 }
 
+/** Names of the attributes in `bytes`, as far as they can be read; for people. */
+export function attributeNames(bytes: Bytes): string[] {
+  const names: string[] = [];
+  for (let at = 0; at + 1 < bytes.length && names.length < MAX_ATTRIBUTES; at += 4 * Math.max(1, bytes[at + 1]!))
+    names.push(NAMES.get(bytes[at]!) ?? `attribute ${bytes[at]}`);
+  return names;
+}
+
 /** Encodes attributes in the order of their keys. Throws RangeError for a value that does not fit its attribute. */
 export function encodeAttributes(attributes: Attributes): Bytes {
   const writer = new Writer(256);

@@ -42,6 +42,11 @@ const RESPONSES = {
   clientError: format(14, ["AT_CLIENT_ERROR_CODE"], []),
 } as const;
 
+/** Names of subtypes (RFC 4187 11), by number. */
+export const SUBTYPE_NAMES: ReadonlyMap<number, string> = new Map(
+  Object.entries({ ...REQUESTS, ...RESPONSES }).map(([name, { number }]) => [number, capitalized(name)]),
+);
+
 /** What may stand in AT_ENCR_DATA (RFC 4187 10.1, the columns' asterisks). */
 export const EncryptedIn = {
   challenge: new Set<AttributeName>(["AT_PADDING", "AT_NEXT_PSEUDONYM", "AT_NEXT_REAUTH_ID"]),
@@ -184,3 +189,7 @@ const MAC_LENGTH = 16;
 /** Octets of a block of SHA-1 and of SHA-256; K_aut has 16 or 32. */
 const HASH_BLOCK = 64;
 const NO_MAC = Buffer.alloc(MAC_LENGTH);
+
+function capitalized(name: string): string {
+  return name[0]!.toUpperCase() + name.slice(1);
+}

@@ -12,6 +12,7 @@
 import type { Bytes } from "../../bytes/bytes.ts";
 import type { Random } from "../../sim/environment.ts";
 import type { ChildSaId, ChildSaSpec, ChildSaUsage, DataPlane, PlaneHost, UdpAddress } from "../dataPlane.ts";
+import type { Hold } from "../hold.ts";
 import { type DropReason, EspProcessor } from "../processor.ts";
 import { addAddress, addRoute, bringUp, pinRoute, removeAddress, removeRoute } from "./networkInterface.ts";
 import { TunDevice, type TunUnavailable } from "./tunDevice.ts";
@@ -98,7 +99,7 @@ export class TunPlane implements DataPlane {
     this.#processor.move(id, local, remote);
   }
 
-  setHold(id: ChildSaId, hold: boolean): void {
+  setHold(id: ChildSaId, hold: Hold | undefined): void {
     this.#processor.setHold(id, hold);
   }
 

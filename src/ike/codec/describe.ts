@@ -1,5 +1,6 @@
 /** One short text a payload, for ladders and logs; no secrets, and nothing of a peer's text unescaped. */
 import { formatIp } from "../../bytes/ip.ts";
+import { describeEap } from "../../eap/describe.ts";
 import type { TrafficSelector } from "../../esp/selector.ts";
 import { AuthMethod } from "../../tre/authSignature.ts";
 import { IdType } from "../../tre/identity.ts";
@@ -36,6 +37,8 @@ export function describePayload(payload: Payload): string {
       return `${payload.kind}(${payload.selectors.map(selector).join(", ")})`;
     case "CP":
       return `CP(${nameOf(CfgType, payload.cfgType)}${payload.attributes.map(({ type, value }) => ` ${attribute(type, value)}`).join("")})`;
+    case "EAP":
+      return `EAP(${describeEap(payload.data)})`;
     case "V":
       return "V";
     case "unknown":

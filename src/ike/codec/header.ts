@@ -32,6 +32,11 @@ export function peekHeader(bytes: Bytes): IkeHeader | undefined {
   };
 }
 
+/** True unless the packet is a fragment other than the first (SKF payload, fragment number at a fixed place). */
+export function isFirstFragment(packet: Bytes): boolean {
+  return packet[16] !== 53 || packet.length < 34 || packet.readUInt16BE(32) === 1;
+}
+
 /** Writes the header at the start of `bytes`. */
 export function putHeader(bytes: Bytes, header: IkeHeader, firstPayload: number, length: number): void {
   bytes.write(header.initiatorSpi, 0, 8, "hex");

@@ -170,6 +170,8 @@ export type CloseCause =
   | "authenticationFailed"
   /** Its certificate's status turned bad while it was attached. */
   | "certificateRevoked"
+  /** No valid word that its certificate is good was to be had. */
+  | "statusNotGood"
   /** The AAA server ended the session, or its time was over. */
   | "detachedByAaa"
   | "sessionTimeout"

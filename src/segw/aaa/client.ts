@@ -5,6 +5,7 @@
  * name it.
  */
 import type { Bytes } from "../../bytes/bytes.ts";
+import type { DescribedMessage } from "../../diameter/transport/messageRecord.ts";
 import type { EapRelayed } from "../../ike/sa/effects.ts";
 import type { PeerRefusal } from "../../tre/trustedEnvironment.ts";
 
@@ -49,6 +50,10 @@ export interface RelayedEap {
 }
 
 export interface SessionEnd {
+  /** Accounting has begun, and so has to end. */
+  accounted: boolean;
+  /** The server has let the session in and not ended it by itself: it is to hear. */
+  authorized: boolean;
   cause: string;
   seconds: number;
   inputOctets: number;
@@ -84,6 +89,8 @@ export interface AaaClientHost {
   onUp(server: string): void;
   /** Hears what goes wrong: no server, a server's error. */
   onProblem(message: string): void;
+  /** Hears of every message, where somebody wants to know. */
+  onMessage?: ((message: DescribedMessage) => void) | undefined;
 }
 
 /** No server has answered; the reason is the same whatever the protocol. */

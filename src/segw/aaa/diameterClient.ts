@@ -33,6 +33,7 @@ import {
   TerminationCause,
   VENDOR_3GPP,
 } from "../../diameter/codec/numbers.ts";
+import { reportMessages } from "../../diameter/transport/messageRecord.ts";
 import { DiameterService, type DiameterServiceOptions, UnansweredError } from "../../diameter/transport/service.ts";
 import type { PeerRefusal } from "../../tre/trustedEnvironment.ts";
 import {
@@ -81,6 +82,7 @@ export class DiameterAaaClient implements AaaClient {
         { id: Application.baseAccounting, vendor: 0, accounting: true },
       ],
       onRequest: (message, _peer, answer) => answer(client.#onRequest(message)),
+      trace: host.onMessage === undefined ? undefined : reportMessages(host.onMessage),
       onEvent: (event) => {
         if (event.kind === "peerUp") host.onUp(event.peer);
         else host.onProblem(`Diameter: ${event.kind} ${JSON.stringify(event)}`);
@@ -132,7 +134,9 @@ export class DiameterAaaClient implements AaaClient {
   }
 
   async ended(session: AaaSession, end: SessionEnd): Promise<void> {
-    await this.#account(session, AccountingRecordType.STOP, 1, end);
+    if (end.accounted) await this.#account(session, AccountingRecordType.STOP, 1, end);
+    // RFC 6733 8.4: of a session that was authorized, and of no other.
+    if (!end.authorized) return;
     const { host, realm, destinationRealm } = this.#options;
     const request = makeRequest(SessionTermination, Application.SWm, this.#node.newEndToEnd(), {
       "Session-Id": session.id,

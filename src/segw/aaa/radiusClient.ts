@@ -116,6 +116,8 @@ export class RadiusAaaClient implements AaaClient {
   }
 
   async ended(session: AaaSession, end: SessionEnd): Promise<void> {
+    // RADIUS has no other way to say that an authorized session came to nothing.
+    if (!end.accounted && !end.authorized) return;
     await this.#account(session, AcctStatusType.Stop, [
       attribute("Acct-Session-Time", end.seconds),
       attribute("Acct-Input-Octets", end.inputOctets % 2 ** 32),

@@ -32,6 +32,8 @@ interface Kept {
   session: AaaSession;
   grant: AaaGrant;
   startedAt: Milliseconds | undefined;
+  /** The server keeps a session of that name. */
+  authorized: boolean;
   /** Since when the grant's `sessionTimeout` counts, of a device that is attached. */
   timedFrom: Milliseconds;
   cancelTimeout: () => void;
@@ -61,7 +63,13 @@ export class AaaSessions {
     // RFC 6733 8.8: unique also after a restart, which the random part sees to.
     const id = `${name};${random.bytes(4).readUInt32BE()};${this.#count}`;
     const session: AaaSession = { id, device, from, party: undefined, addresses: [], user: undefined, context: {} };
-    const idle = { startedAt: undefined, timedFrom: 0, cancelTimeout: () => undefined, reauthorizing: "no" } as const;
+    const idle = {
+      startedAt: undefined,
+      authorized: false,
+      timedFrom: 0,
+      cancelTimeout: () => undefined,
+      reauthorizing: "no",
+    } as const;
     this.#bySa.set(sa, { session, grant: {}, ...idle });
     this.#byName.set(id, sa);
   }
@@ -72,6 +80,7 @@ export class AaaSessions {
     if (kept === undefined) return { kind: "refused", refusal: NO_SESSION };
     const answer = await this.#options.client.authorize(kept.session);
     if (answer.kind === "refused") return answer;
+    kept.authorized = true;
     const refusal = this.#cannotApply(answer.grant, kept.session.device);
     if (refusal !== undefined) return { kind: "refused", refusal };
     kept.grant = { ...kept.grant, ...answer.grant };
@@ -84,6 +93,9 @@ export class AaaSessions {
     if (kept === undefined) return NO_SESSION;
     kept.session.party = party.text;
     const { answer, grant } = await this.#options.client.eap(kept.session, packet);
+    // A server that refuses forgets; one that gave no answer may not have.
+    if (answer.kind !== "failure") kept.authorized = true;
+    else if (answer.refusal.reason !== "AaaUnreachable") kept.authorized = false;
     const refusal = this.#cannotApply(grant, party.text);
     if (refusal !== undefined) return { kind: "failure", packet: undefined, refusal };
     kept.grant = { ...kept.grant, ...grant };
@@ -138,7 +150,15 @@ export class AaaSessions {
     const { clock, client, usageOf } = this.#options;
     const { inboundBytes, outboundBytes } = usageOf(sa);
     const seconds = kept.startedAt === undefined ? 0 : Math.round((clock.now() - kept.startedAt) / 1000);
-    const told = client.ended(kept.session, { cause, seconds, inputOctets: inboundBytes, outputOctets: outboundBytes });
+    const { session, authorized, startedAt } = kept;
+    const told = client.ended(session, {
+      accounted: startedAt !== undefined,
+      authorized,
+      cause,
+      seconds,
+      inputOctets: inboundBytes,
+      outputOctets: outboundBytes,
+    });
     this.#ending.add(told);
     void told.finally(() => this.#ending.delete(told));
   }
@@ -171,9 +191,15 @@ export class AaaSessions {
     return true;
   }
 
-  /** Resolves once the server was told of every end, or could not be. */
-  async close(): Promise<void> {
-    await Promise.allSettled(this.#ending);
+  /** Resolves once the server was told of every end, or could not be within `limit`. */
+  async close(limit: Milliseconds): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const cancel = this.#options.timers.after(limit, resolve);
+      void Promise.allSettled(this.#ending).then(() => {
+        cancel();
+        resolve();
+      });
+    });
     await this.#options.client.close();
   }
 

@@ -72,7 +72,17 @@ export interface CheckedJson {
     reasons: string[];
     path: { subject: string }[] | null;
     statuses: { status: string; evidence: Record<string, string>[] }[];
+    roles: { role: string; would: string; reason?: string; message: string; statuses: RoleStatusJson[] }[];
   }[];
   crls: { issuer: string; findings: { rule: string }[] }[];
   problems: string[];
+}
+
+export interface RoleStatusJson {
+  subject: string;
+  decision: { kind: string };
+  findings: {
+    method: string;
+    answer: { status: string; revokedAt?: string; reasonCode?: number; evidence?: Record<string, unknown> };
+  }[];
 }

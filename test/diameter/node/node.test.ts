@@ -474,6 +474,15 @@ test("a node that stops says so; its peers do not count that as a fault, and com
   assert.ok(segw.seen().includes("peerRestarted aaa1.example"), "a larger Origin-State-Id (RFC 6733 8.16)");
 });
 
+test("two nodes that stop at the same moment agree at once", () => {
+  const { net, segw, servers } = network(17);
+  const server = servers[0]!;
+  server.perform(server.node.stop());
+  segw.perform(segw.node.stop());
+  net.world.run(100);
+  assert.equal(segw.halves.size + server.halves.size, 0, "no connection waits for the time limit");
+});
+
 test("a second connection in a peer's name is turned away, unless its certificate proves the name", () => {
   const { segw, servers } = network(16);
   const cer = segw.sent[0]!;

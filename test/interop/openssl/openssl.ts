@@ -37,16 +37,20 @@ export class OpenSsl implements Disposable {
 
   /** Runs `openssl ocsp` as a responder on a port of the system's choice until disposal (it takes no address); gives its URL. */
   async serveOcsp(...args: readonly string[]): Promise<string> {
-    const server = spawn("openssl", ["ocsp", "-port", "0", ...args], {
-      cwd: this.directory,
-      stdio: ["ignore", "pipe", "pipe"],
-    });
+    const { port } = await this.serveOcspOn([], ...args);
+    return `http://127.0.0.1:${port}/`;
+  }
+
+  /** As `serveOcsp`, on the host that `prefix` leads to, such as `ip netns exec NAME`; `pid` is the responder's. */
+  async serveOcspOn(prefix: readonly string[], ...args: readonly string[]): Promise<{ port: number; pid: number }> {
+    const [command, ...rest] = [...prefix, "openssl", "ocsp", "-port", "0", ...args];
+    const server = spawn(command!, rest, { cwd: this.directory, stdio: ["ignore", "pipe", "pipe"] });
     this.#servers.add(server);
     const said: string[] = [];
     server.stderr.on("data", (part: Bytes) => said.push(part.toString()));
     for await (const line of createInterface({ input: server.stdout })) {
       const [, port] = /^ACCEPT .*:(\d+) /.exec(line) ?? [];
-      if (port !== undefined) return `http://127.0.0.1:${port}/`;
+      if (port !== undefined) return { port: Number(port), pid: server.pid! };
     }
     throw new Error(`openssl ocsp ${args.join(" ")} does not serve\n${said.join("")}`);
   }

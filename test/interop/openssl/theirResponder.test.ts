@@ -2,11 +2,12 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { fetchOcsp, type OcspMethod } from "../../../src/http/ocspClient.ts";
 import type { Issued, Pki } from "../../../src/pki/authority.ts";
 import { KEY_KINDS, type KeyKind } from "../../../src/pki/certify.ts";
+import type { OcspMethod } from "../../../src/revocation/ocspTransport.ts";
 import { checkOcspResponse, type OcspVerdict } from "../../../src/trust/ocsp.ts";
 import { buildOcspRequest, type CertId, certIdOf } from "../../../src/x509/ocsp.ts";
+import { askOcsp } from "../../net/askOcsp.ts";
 import { makePki } from "../../pki/folder.ts";
 import { OpenSsl } from "./openssl.ts";
 
@@ -16,7 +17,7 @@ for (const keys of KEY_KINDS) {
   test(`our client and openssl ocsp as responder with a delegated ${keys} signer: every status, by POST and GET`, async (t) => {
     const { openssl, good, revoked, missing, judge } = started(t, keys);
     const url = await openssl.serveOcsp(...INDEX, ...DELEGATE);
-    for (const method of ["POST", "GET"] as const) {
+    for (const method of ["post", "get"] as const) {
       for (const hash of ["sha1", "sha256"] as const) {
         for (const nonce of [undefined, randomBytes(32)]) {
           const ask = async (issued: Issued) => (await judge({ url, issued, nonce, method, hash })).status;
@@ -114,7 +115,7 @@ function started(
   const judge = async ({ url, issued, nonce, expectedNonce, method, hash, time = Date.now() }: Asking) => {
     const { certificate } = issued;
     const request = buildOcspRequest([certIdOf(certificate, issuer, hash)], nonce);
-    const response = await fetchOcsp(url, request, undefined, method);
+    const response = await askOcsp(url, request, method);
     const expected = expectedNonce ?? nonce;
     return checkOcspResponse({
       response,

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { EventEmitter, once } from "node:events";
 import { describe, test } from "node:test";
 import type { IkeSaId } from "../../../src/ike/sa/effects.ts";
-import type { AaaClient, AaaGrant, DeviceAuthorization } from "../../../src/segw/aaa/client.ts";
+import type { AaaClient, AaaGrant, DeviceAuthorization, RelayedEap, SessionEnd } from "../../../src/segw/aaa/client.ts";
 import { type AaaSection, aaaSection } from "../../../src/segw/aaa/config.ts";
 import { openAaaClient } from "../../../src/segw/aaa/open.ts";
 import { AaaSessions } from "../../../src/segw/aaa/sessions.ts";
@@ -14,6 +14,8 @@ import { Place, provisioning, REAL } from "../../aaa/served.ts";
 import { freePort } from "../../net/freePort.ts";
 
 const LOOPBACK = { address: "127.0.0.1", port: 0 };
+/** Milliseconds for what is to be told at the end. */
+const LIMIT = 5_000;
 const DEVICE = "ap-1.operator.example";
 const SA = 7 as IkeSaId;
 const world = new World("segw aaa", { loss: 0, duplicate: 0, delay: [1, 1] });
@@ -145,7 +147,7 @@ for (const protocol of ["diameter", "radius"] as const) {
       sessions.attached(SA, ["10.1.2.3"]);
       assert.equal((await known()).length, 1);
       sessions.gone(SA, "deletedByPeer");
-      await sessions.close();
+      await sessions.close(LIMIT);
       assert.equal(sessions.size, 0);
       assert.deepEqual(await known(), [], "the server forgets the session");
       assert.deepEqual(
@@ -168,7 +170,7 @@ for (const protocol of ["diameter", "radius"] as const) {
       assert.ok("kind" in end && end.kind === "failure", JSON.stringify(end));
       assert.equal(end.refusal.reason, "HostingPartyRefused");
       sessions.gone(SA, "failed");
-      await sessions.close();
+      await sessions.close(LIMIT);
     });
 
     test("the server hears where a device is, and keeps it to its place (7.x-1)", async () => {
@@ -185,7 +187,7 @@ for (const protocol of ["diameter", "radius"] as const) {
         sessions.gone(SA, "closed");
         assert.equal(kind, verdict, from);
       }
-      await sessions.close();
+      await sessions.close(LIMIT);
     });
 
     test("a changed profile reaches a session that stands, and one that is no longer allowed ends (RAR, CoA)", async () => {
@@ -209,7 +211,7 @@ for (const protocol of ["diameter", "radius"] as const) {
       assert.deepEqual(await reauthorize(), { reauthorized: true });
       assert.equal(await end, "detachedByAaa");
       sessions.gone(SA, "detachedByAaa");
-      await sessions.close();
+      await sessions.close(LIMIT);
     });
 
     test("a filter that the gateway has not is refused, before the device is attached and after", async () => {
@@ -234,7 +236,7 @@ for (const protocol of ["diameter", "radius"] as const) {
       assert.equal(await end, protocol === "diameter" ? "detachedByAaa" : undefined);
       assert.equal(sessions.filterOf(SA), "guests");
       sessions.gone(SA, "closed");
-      await sessions.close();
+      await sessions.close(LIMIT);
     });
 
     test("what comes for an IKE SA that has left changes nothing", async () => {
@@ -245,7 +247,7 @@ for (const protocol of ["diameter", "radius"] as const) {
       assert.equal(late.reason, "NoAaaSession");
       assert.equal(sessions.detach("nobody"), false);
       sessions.gone(SA, "closed");
-      await sessions.close();
+      await sessions.close(LIMIT);
     });
   });
 }
@@ -263,7 +265,7 @@ test("an operator ends a session at the server, and the gateway lets the device 
   await ask("DELETE", `/sessions/${encodeURIComponent(name)}`);
   assert.deepEqual(ended, [{ sa: SA, cause: "detachedByAaa" }]);
   sessions.gone(SA, "detachedByAaa");
-  await sessions.close();
+  await sessions.close(LIMIT);
 });
 
 test("a session's time runs out at the gateway, and rekeying does not lengthen it", async () => {
@@ -368,4 +370,88 @@ test("re-authorizations of one session follow each other, and only a word of the
   await answer(accepted(5));
   assert.equal(heard.length, before, "an answer for a session that is over changes nothing");
   assert.equal(sessions.reauthorize(name), false);
+});
+
+test("a server that does not want to hear of a session's end holds nobody up for longer than the limit", async () => {
+  const clock = new World("mute");
+  const never = new Promise<void>(() => undefined);
+  const closed: number[] = [];
+  const sessions = new AaaSessions({
+    client: {
+      authorize: async () => ({ kind: "accepted", secondRound: "allowed", grant: {} }),
+      eap: async () => assert.fail("no EAP here"),
+      started: () => undefined,
+      ended: () => never,
+      close: async () => void closed.push(clock.now()),
+    },
+    name: "segw",
+    clock,
+    random: clock.random,
+    timers: clock,
+    usageOf: () => ({ inboundBytes: 0, outboundBytes: 0 }),
+    hasFilter: () => true,
+    onEnd: () => undefined,
+    onChanged: () => undefined,
+    onProblem: () => undefined,
+  });
+  sessions.begin(SA, DEVICE, "192.0.2.1");
+  await sessions.authorize(SA);
+  sessions.gone(SA, "shutdown");
+  const from = clock.now();
+  const closing = sessions.close(LIMIT);
+  await clock.runUntilSettled(() => closed.length > 0, 2 * LIMIT);
+  await closing;
+  assert.deepEqual(closed, [from + LIMIT]);
+});
+
+test("a server hears of the end of what it has let in, and accounting ends where it has begun", async () => {
+  const accepted: DeviceAuthorization = { kind: "accepted", secondRound: "allowed", grant: {} };
+  const refused = (reason: string) => ({ kind: "refused", refusal: { reason, message: "" } }) as const;
+  const failed = (reason: string): RelayedEap => ({
+    answer: { kind: "failure", packet: undefined, refusal: { reason, message: "" } },
+    grant: {},
+  });
+  const succeeded: RelayedEap = {
+    answer: { kind: "success", packet: Buffer.alloc(4), msk: Buffer.alloc(64), eap: "eap success" },
+    grant: {},
+  };
+  for (const [authorization, eap, attaches, expected] of [
+    [refused("DeviceNotAuthorized"), undefined, false, [false, false]],
+    [accepted, undefined, false, [false, true]],
+    [accepted, undefined, true, [true, true]],
+    [accepted, failed("HostingPartyRefused"), false, [false, false]],
+    [accepted, failed("AaaUnreachable"), false, [false, true]],
+    [accepted, succeeded, true, [true, true]],
+    [refused("AaaUnreachable"), undefined, false, [false, false]],
+  ] as const) {
+    const clock = new World("ends");
+    const ends: SessionEnd[] = [];
+    const sessions = new AaaSessions({
+      client: {
+        authorize: async () => authorization,
+        eap: async () => eap ?? assert.fail("no EAP here"),
+        started: () => undefined,
+        ended: async (_session, end) => void ends.push(end),
+        close: async () => undefined,
+      },
+      name: "segw",
+      clock,
+      random: clock.random,
+      timers: clock,
+      usageOf: () => ({ inboundBytes: 0, outboundBytes: 0 }),
+      hasFilter: () => true,
+      onEnd: () => undefined,
+      onChanged: () => undefined,
+      onProblem: () => undefined,
+    });
+    sessions.begin(SA, DEVICE, "192.0.2.1");
+    await sessions.authorize(SA);
+    if (eap !== undefined) await sessions.relay(SA, { idType: 3, idData: Buffer.from("x"), text: "x" }, undefined);
+    if (attaches) sessions.attached(SA, []);
+    sessions.gone(SA, "closed");
+    assert.deepEqual(
+      ends.map(({ accounted, authorized }) => [accounted, authorized]),
+      [expected],
+    );
+  }
 });

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import test, { after } from "node:test";
 import type { Bytes } from "../../src/bytes/bytes.ts";
 import { OcspResponder } from "../../src/pki/ocspResponder.ts";
-import { OwnStatus, type OwnStatusOptions } from "../../src/segw/ownStatus.ts";
+import type { OcspFetched } from "../../src/revocation/ocspTransport.ts";
+import { OwnStatus, type OwnStatusOptions } from "../../src/revocation/ownStatus.ts";
 import { buildOcspError, parseOcspRequest, parseOcspResponse } from "../../src/x509/ocsp.ts";
 import { Credentials, RESPONDER, SEGW, START } from "../e2e/credentials.ts";
 import { LEAF_EXTENSIONS, make } from "../x509/made.ts";
@@ -78,7 +79,7 @@ test("past refreshAfter, and past half its life, a response still serves while a
 });
 
 test("a responder that fails or answers nonsense is asked again every half minute, while the older response serves", async () => {
-  for (const answer of [() => Promise.reject(new Error("refused")), async () => buildOcspError(3)]) {
+  for (const answer of [REFUSED, async () => ({ ok: true, der: buildOcspError(3) }) as const]) {
     const { status, asked, world, problems, answerWith } = own({ depth: "leaf" });
     const [old] = await status.responses();
     world.now += HOUR;
@@ -101,7 +102,7 @@ test("a response that is no longer good is not sent; without another one there i
   const { status, world, problems, answerWith } = own({ depth: "leaf", refreshAfter: 100 * HOUR });
   await status.responses();
   world.now += LIFE - 1;
-  answerWith(() => Promise.reject(new Error("refused")));
+  answerWith(REFUSED);
   assert.equal((await status.responses()).length, 1);
   world.now += 1;
   assert.deepEqual(await status.responses(), []);
@@ -114,7 +115,7 @@ test("what one responder does not give is left out, and the rest is sent", async
   const { status, answerWith } = own();
   answerWith(async (request) => {
     const [id] = parseOcspRequest(request).ids;
-    return id!.serial.equals(chain[0]!.serial) ? Buffer.from("nonsense") : answer(request);
+    return { ok: true, der: id!.serial.equals(chain[0]!.serial) ? Buffer.from("nonsense") : answer(request) };
   });
   const responses = await status.responses();
   assert.deepEqual(responses.map(serialOf), [chain[1]!.serial.toString("hex")]);
@@ -143,12 +144,17 @@ test("a certificate whose issuer is not at hand, or that names no responder, is 
   assert.deepEqual(problems, [`no OCSP responder for our certificate "O=Femtogate, CN=${SEGW}": set ownStatus.url`]);
 });
 
+const REFUSED = async (): Promise<OcspFetched> => ({
+  ok: false,
+  problem: { reason: "Unreachable", detail: "connection refused" },
+});
+
 /** An own status whose responder is the PKI's; `answerWith` puts another in its place, `held` makes it wait. */
 function own({ held = false, ...changes }: Partial<OwnStatusOptions> & { held?: boolean } = {}) {
   const world = { now: START };
   const asked: string[] = [];
   const problems: string[] = [];
-  let lie: ((request: Bytes) => Promise<Bytes>) | undefined;
+  let lie: ((request: Bytes) => Promise<OcspFetched>) | undefined;
   const gate = Promise.withResolvers<void>();
   if (!held) gate.resolve();
   const clock = { now: () => world.now };
@@ -161,11 +167,14 @@ function own({ held = false, ...changes }: Partial<OwnStatusOptions> & { held?: 
     refreshAfter: HOUR,
     allowWeakAlgorithms: false,
     clock,
-    async fetch(url, request) {
-      asked.push(url);
-      await gate.promise;
-      // A responder of its own each time: one alone would give the response that it has signed before.
-      return lie === undefined ? new OcspResponder(credentials.pki, clock, LIFE).answer(request).der : lie(request);
+    transport: {
+      async ask(url, request) {
+        asked.push(url);
+        await gate.promise;
+        if (lie !== undefined) return lie(request);
+        // A responder of its own each time: one alone would give the response that it has signed before.
+        return { ok: true, der: new OcspResponder(credentials.pki, clock, LIFE).answer(request).der };
+      },
     },
     onProblem: (message) => void problems.push(message),
     ...changes,
@@ -176,13 +185,13 @@ function own({ held = false, ...changes }: Partial<OwnStatusOptions> & { held?: 
     asked,
     problems,
     release: () => gate.resolve(),
-    answerWith(other: ((request: Bytes) => Promise<Bytes>) | undefined) {
+    answerWith(other: ((request: Bytes) => Promise<OcspFetched>) | undefined) {
       lie = other;
     },
   };
 }
 
-async function answer(request: Bytes): Promise<Bytes> {
+function answer(request: Bytes): Bytes {
   return new OcspResponder(credentials.pki, { now: () => START }).answer(request).der;
 }
 

@@ -1,11 +1,13 @@
 /**
- * The gateway's own revocation status, to send in-band (RFC 4806, TS 33.320 7.2.2-6): one OCSP response for each
- * certificate of its path, fetched from the responder and kept while it is good.
+ * A gateway's or H(e)MS's own revocation status, to send in-band (RFC 4806, TS 33.320 7.2.2-6) or stapled (RFC 6066 8,
+ * 8.3.2.1-3): one OCSP response for each certificate of its path, fetched from the responder and kept while it is good.
  *
  * A device that asks while a kept response still holds gets that one at once; past half its life it is fetched anew in
  * the background. Only one fetch per certificate is under way, however many devices wait for it.
  */
 import type { Bytes } from "../bytes/bytes.ts";
+import { describeFetchProblem } from "../revocation/fetching.ts";
+import type { OcspTransport } from "../revocation/ocspTransport.ts";
 import type { Clock, Milliseconds } from "../sim/environment.ts";
 import { checkOcspResponse, describeOcspProblem } from "../trust/ocsp.ts";
 import type { Certificate } from "../x509/certificate.ts";
@@ -23,9 +25,11 @@ export interface OwnStatusOptions {
   tolerance: Milliseconds;
   /** Longest time before a response is fetched anew, so that a revocation shows. */
   refreshAfter: Milliseconds;
+  /** How long nothing is fetched after a failure, where those who ask are strangers; 0 where they have proved who they are. */
+  restAfterFailure?: Milliseconds;
   allowWeakAlgorithms: boolean;
   clock: Clock;
-  fetch(url: string, request: Bytes): Promise<Bytes>;
+  transport: OcspTransport;
   /** Hears why there is no response to send. */
   onProblem(message: string): void;
 }
@@ -44,6 +48,8 @@ interface Subject {
   url: string;
   kept: Kept | undefined;
   fetching: Promise<void> | undefined;
+  /** Nothing is fetched before. */
+  restUntil: Milliseconds;
 }
 
 export class OwnStatus {
@@ -60,6 +66,7 @@ export class OwnStatus {
     const waits: Promise<void>[] = [];
     const now = this.#options.clock.now();
     for (const subject of this.#subjects) {
+      if (now < subject.restUntil) continue;
       if (subject.kept === undefined || subject.kept.goodUntil <= now) waits.push(this.#refresh(subject));
       else if (subject.kept.refreshAt <= now) void this.#refresh(subject);
     }
@@ -79,39 +86,39 @@ export class OwnStatus {
   }
 
   async #fetch(subject: Subject): Promise<void> {
-    const { clock, tolerance, allowWeakAlgorithms, refreshAfter, onProblem } = this.#options;
+    const { transport, clock, tolerance, allowWeakAlgorithms, refreshAfter, onProblem } = this.#options;
     const { certificate, issuer, url } = subject;
-    try {
-      const response = await this.#options.fetch(url, buildOcspRequest([certIdOf(certificate, issuer)], undefined));
-      const time = clock.now();
-      const verdict = checkOcspResponse({
-        response,
-        certificate,
-        issuer,
-        time,
-        tolerance,
-        maxAge: refreshAfter,
-        trustedResponders: [],
-        allowWeakAlgorithms,
-      });
-      if (verdict.status === "invalid")
-        return this.#failed(
-          subject,
-          `${url} gave no good answer about "${certificate.subject}": ${describeOcspProblem(verdict.problem)}`,
-        );
-      // Bad news is passed on as well: the device is to hear it from us sooner than not at all.
-      if (verdict.status !== "good")
-        onProblem(`${url} says that our certificate "${certificate.subject}" is ${verdict.status}`);
-      const goodUntil = verdict.evidence.nextUpdate ?? time + refreshAfter;
-      subject.kept = { response, goodUntil, refreshAt: Math.min(time + refreshAfter, (time + goodUntil) / 2) };
-    } catch (error) {
-      this.#failed(subject, error instanceof Error ? error.message : String(error));
-    }
+    const fetched = await transport.ask(url, buildOcspRequest([certIdOf(certificate, issuer)], undefined), "post");
+    if (!fetched.ok) return this.#failed(subject, `OCSP responder ${url}: ${describeFetchProblem(fetched.problem)}`);
+    const response = fetched.der;
+    const time = clock.now();
+    const verdict = checkOcspResponse({
+      response,
+      certificate,
+      issuer,
+      time,
+      tolerance,
+      maxAge: refreshAfter,
+      trustedResponders: [],
+      allowWeakAlgorithms,
+    });
+    if (verdict.status === "invalid")
+      return this.#failed(
+        subject,
+        `${url} gave no good answer about "${certificate.subject}": ${describeOcspProblem(verdict.problem)}`,
+      );
+    // Bad news is passed on as well: the device is to hear it from us sooner than not at all.
+    if (verdict.status !== "good")
+      onProblem(`${url} says that our certificate "${certificate.subject}" is ${verdict.status}`);
+    const goodUntil = verdict.evidence.nextUpdate ?? time + refreshAfter;
+    subject.kept = { response, goodUntil, refreshAt: Math.min(time + refreshAfter, (time + goodUntil) / 2) };
   }
 
-  #failed({ kept }: Subject, problem: string): void {
-    this.#options.onProblem(problem);
-    if (kept !== undefined) kept.refreshAt = this.#options.clock.now() + RETRY_AFTER;
+  #failed(subject: Subject, problem: string): void {
+    const { clock, restAfterFailure = 0, onProblem } = this.#options;
+    onProblem(problem);
+    subject.restUntil = clock.now() + restAfterFailure;
+    if (subject.kept !== undefined) subject.kept.refreshAt = clock.now() + RETRY_AFTER;
   }
 }
 
@@ -124,7 +131,7 @@ function subjectsOf({ chain, roots, depth, url, onProblem }: OwnStatusOptions): 
       onProblem(`the issuer of our certificate "${certificate.subject}" is not at hand: add it to credentials.roots`);
     else if (responder === undefined)
       onProblem(`no OCSP responder for our certificate "${certificate.subject}": set ownStatus.url`);
-    else return [{ certificate, issuer, url: responder, kept: undefined, fetching: undefined }];
+    else return [{ certificate, issuer, url: responder, kept: undefined, fetching: undefined, restUntil: 0 }];
     return [];
   });
 }

@@ -1,0 +1,169 @@
+/**
+ * What roles demand of the certificates they are shown, read from a role's configuration file or from one that holds a
+ * `revocation` section with a rule for each class of peers.
+ */
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import { path } from "../../config/fields.ts";
+import { deviceConfig } from "../../henb/config.ts";
+import { RoleFileError, readCertificates, readConfig } from "../../ipsec/roleFiles.ts";
+import { profilePolicy, profileSection } from "../../ipsec/settings.ts";
+import { type RevocationSection, revocationSection } from "../../revocation/config.ts";
+import { gatewayConfig } from "../../segw/config.ts";
+import type { Clock, Milliseconds, Random } from "../../sim/environment.ts";
+import type { ProfilePolicy } from "../../tre/peerProfile.ts";
+import type { Purpose } from "../../trust/path.ts";
+import type { CertificateProfile } from "../../trust/profiles/rule.ts";
+import type { PeerClass } from "../../trust/revocationPolicy.ts";
+import type { Certificate } from "../../x509/certificate.ts";
+import type { Material } from "./material.ts";
+
+/**
+ * Not strict: other roles' files have more keys, which are theirs to check. What this one is for has no default, so that
+ * a misspelt `revocation` is told.
+ */
+export const policyFile = z.looseObject({
+  /** Who issued the peers' certificates. */
+  trust: z
+    .looseObject({
+      /** PEM files; each may hold several roots. */
+      roots: z.array(path).min(1),
+    })
+    .optional(),
+  /** What peers' certificates must keep to. */
+  profile: profileSection,
+  /** SHA-1 and short RSA keys. */
+  allowWeakAlgorithms: z.boolean().default(false),
+  /** How each class of peers is checked for revocation. */
+  revocation: revocationSection,
+});
+
+/** One role's policy towards one kind of peer. */
+export interface RolePolicy {
+  /** "SeGW". */
+  role: string;
+  /** Whose certificates it judges. */
+  peerClass: PeerClass;
+  /** Kinds of certificates that such a peer has. */
+  takes: readonly CertificateProfile[];
+  purpose: Purpose;
+  /** Whose name is compared: the peer's own claim (IDi), or the one that was connected to (TS 33.320 7.2.2-4). */
+  name: "claimed" | "connectedTo";
+  /** What it connects to by its configuration. */
+  connectsTo: string | undefined;
+  allowWeakAlgorithms: boolean;
+  profile: ProfilePolicy | undefined;
+  /** What it wants in-band (RFC 4806). */
+  inBand: { depth: "off" | "leaf" | "path"; tolerance: Milliseconds; maxAge: Milliseconds };
+  /** Undefined where the role has no such section. */
+  revocation: RevocationSection | undefined;
+}
+
+export interface PolicyFile {
+  roles: readonly RolePolicy[];
+  /** What the file says is trusted. */
+  roots: readonly Certificate[];
+  /** That its paths are relative to. */
+  folder: string;
+}
+
+/** All that a role's verdict rests on besides its policy. */
+export interface RoleWorld {
+  file: PolicyFile;
+  anchors: readonly Certificate[];
+  crlSigners: readonly Certificate[];
+  material: Material;
+  clock: Clock;
+  random: Random;
+  /** What the end entity is known or connected to by (--name). */
+  identity: string | undefined;
+  /** SHA-1 and short keys whatever the policy says. */
+  allowWeakAlgorithms: boolean;
+  /** Asks the policy's servers. */
+  online: boolean;
+}
+
+/** Reads FILE.yaml; throws ConfigError or RoleFileError. */
+export function readPolicyFile(file: string): PolicyFile {
+  const { config } = readConfig(z.looseObject({}), file);
+  if ("tre" in config) return ofDevice(file);
+  return "pool" in config || "protected" in config ? ofGateway(file) : ofClasses(file);
+}
+
+function ofClasses(file: string): PolicyFile {
+  const { config, at } = readConfig(policyFile, file);
+  const { trust, profile, allowWeakAlgorithms, revocation } = config;
+  const common = { connectsTo: undefined, allowWeakAlgorithms, inBand: NOT_IN_BAND, revocation };
+  const roles: RolePolicy[] = [
+    { role: "SeGW", ...DEVICE_BY_IKE, profile: profilePolicy(profile, "henb-ikev2"), ...common },
+    { role: "H(e)MS", ...DEVICE_BY_TLS, profile: profilePolicy(profile, "henb-tls"), ...common },
+    { role: "H(e)NB", ...GATEWAY, profile: profilePolicy(profile, "segw"), ...common },
+    { role: "H(e)NB", ...MANAGEMENT_SERVER, profile: profilePolicy(profile, "hems"), ...common },
+  ];
+  return { roles, roots: (trust?.roots ?? []).flatMap((each) => readCertificates(at(each))), folder: at(".") };
+}
+
+function ofGateway(file: string): PolicyFile {
+  const { config, at } = readConfig(gatewayConfig, file);
+  const { ike, ocsp, profile, revocation, trust } = config;
+  const role: RolePolicy = {
+    role: "SeGW",
+    ...DEVICE_BY_IKE,
+    connectsTo: undefined,
+    allowWeakAlgorithms: ike.allowWeakAlgorithms,
+    profile: profilePolicy(profile, "henb-ikev2"),
+    inBand: { depth: ocsp.inBand, tolerance: ocsp.tolerance, maxAge: ocsp.maxAge },
+    revocation,
+  };
+  return { roles: [role], roots: trust.roots.flatMap((each) => readCertificates(at(each))), folder: at(".") };
+}
+
+function ofDevice(file: string): PolicyFile {
+  const { config, at } = readConfig(deviceConfig, file);
+  const { ike, ocsp, profile, gateway, tre } = config;
+  const role: RolePolicy = {
+    role: "H(e)NB",
+    ...GATEWAY,
+    connectsTo: gateway.name,
+    allowWeakAlgorithms: ike.allowWeakAlgorithms,
+    profile: profilePolicy(profile, "segw"),
+    inBand: { depth: ocsp.inBand, tolerance: ocsp.tolerance, maxAge: ocsp.maxAge },
+    revocation: undefined,
+  };
+  return { roles: [role], roots: rootsOf(join(at(tre.directory), "roots")), folder: at(".") };
+}
+
+/** A TrE's own folder of roots, where this user may read it. */
+function rootsOf(folder: string): Certificate[] {
+  let names: string[];
+  try {
+    names = readdirSync(folder);
+  } catch (error) {
+    throw new RoleFileError(
+      `${folder}, the roots of the trusted environment, cannot be read (${(error as NodeJS.ErrnoException).code})`,
+    );
+  }
+  return names.filter((name) => name.endsWith(".pem")).flatMap((name) => readCertificates(join(folder, name)));
+}
+
+const DEVICE_BY_IKE = {
+  peerClass: "device",
+  takes: ["henb-ikev2", "henb"],
+  purpose: "ike",
+  name: "claimed",
+} as const;
+const DEVICE_BY_TLS = {
+  peerClass: "device",
+  takes: ["henb-tls", "henb"],
+  purpose: "tlsClient",
+  name: "claimed",
+} as const;
+const GATEWAY = { peerClass: "gateway", takes: ["segw"], purpose: "ike", name: "connectedTo" } as const;
+const MANAGEMENT_SERVER = {
+  peerClass: "managementServer",
+  takes: ["hems"],
+  purpose: "tlsServer",
+  name: "connectedTo",
+} as const;
+const NOT_IN_BAND: RolePolicy["inBand"] = { depth: "off", tolerance: 0, maxAge: 0 };

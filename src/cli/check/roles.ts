@@ -1,0 +1,169 @@
+/**
+ * What each role would do with the certificates: path, names, profile and in-band status by the code of the roles, then
+ * revocation by the policy's rules, from its servers or from the files given in their place.
+ */
+import type { Bytes } from "../../bytes/bytes.ts";
+import { parseIp } from "../../bytes/ip.ts";
+import { fqdnIdentity, IdType } from "../../tre/identity.ts";
+import { type VerifierPolicy, verifyCertificates } from "../../tre/peerVerifier.ts";
+import { describePathRefusal, validatePath } from "../../trust/path.ts";
+import { lint } from "../../trust/profiles/lint.ts";
+import { checkServerName } from "../../trust/serverName.ts";
+import type { Certificate } from "../../x509/certificate.ts";
+import { namesOf } from "../../x509/extensions.ts";
+import type { CheckReport, EndReport, Result } from "./judge.ts";
+import type { RolePolicy, RoleWorld } from "./rolePolicy.ts";
+import { describeRole, type RoleReport } from "./roleReport.ts";
+import { roleStatus } from "./roleStatus.ts";
+
+/** The report with what the roles would do, which decides where the check itself has nothing against an end. */
+export async function withRoles(report: CheckReport, world: RoleWorld): Promise<CheckReport> {
+  const ends: EndReport[] = [];
+  for (const end of report.ends) {
+    const roles: RoleReport[] = [];
+    for (const policy of concerned(end, report, world)) roles.push(await judgeAs(policy, end, report, world));
+    ends.push(combined(end, roles));
+  }
+  const results: Result[] = [report.result === "invalid" && !report.ends.some(isInvalid) ? "invalid" : "valid"];
+  results.push(...ends.map(({ result }) => result));
+  const worst = WORST_FIRST.find((result) => results.includes(result)) ?? "valid";
+  return { ...report, ends, result: worst };
+}
+
+/** Roles that take this kind of certificate; where the file is one role's, whatever end entity it would be shown. */
+function concerned(
+  { certificate }: EndReport,
+  { certificates }: CheckReport,
+  { file }: RoleWorld,
+): readonly RolePolicy[] {
+  const kind = certificates.find(({ found }) => found.item === certificate)?.profile;
+  const takers = file.roles.filter(({ takes }) => kind !== undefined && takes.includes(kind));
+  if (takers.length > 0 || file.roles.length > 1) return takers;
+  return certificate.extensions.basicConstraints?.ca === true ? [] : file.roles;
+}
+
+function combined(end: EndReport, roles: readonly RoleReport[]): EndReport {
+  const [first] = roles;
+  if (first === undefined || isInvalid(end)) return { ...end, roles };
+  const worst = (["refuse", "undetermined"] as const).find((would) => roles.some((each) => each.would === would));
+  const reasons = roles.filter(({ would }) => would === worst).map(describeRole);
+  if (worst === undefined) return { ...end, roles, result: "valid", reasons: [] };
+  return { ...end, roles, result: worst === "refuse" ? "invalid" : "undetermined", reasons };
+}
+
+function isInvalid({ result }: EndReport): boolean {
+  return result === "invalid";
+}
+
+async function judgeAs(
+  policy: RolePolicy,
+  end: EndReport,
+  { kinship }: CheckReport,
+  world: RoleWorld,
+): Promise<RoleReport> {
+  const { role } = policy;
+  const leaf = end.certificate;
+  const undecided = (message: string) => ({ role, would: "undetermined", reason: undefined, message }) as const;
+  if (world.anchors.length === 0)
+    return { ...undecided("no trusted roots are given; --trust FILE names them"), statuses: [] };
+  const presented = [leaf, ...kinship.above(leaf)];
+  const verdict = policy.purpose === "ike" ? byIke(policy, presented, world) : byTls(policy, presented, world);
+  if (!verdict.valid) {
+    const { reason, message } = verdict;
+    // A file is no peer: what was not given might be sent.
+    const mayCome = reason === "NoValidOcspResponse" && world.material.ocspResponses.length === 0;
+    if (mayCome && kinship.ends.find(({ item }) => item === leaf)?.suggests === undefined)
+      return {
+        ...undecided("it wants an OCSP response in-band; --ocsp-response FILE or ike://HOST brings one"),
+        statuses: [],
+      };
+    return { role, would: "refuse", reason, message, statuses: [] };
+  }
+  const { revocation } = policy;
+  if (revocation === undefined)
+    return { role, would: "accept", reason: undefined, message: verdict.status, statuses: [] };
+  return { role, ...(await roleStatus(verdict, { ...policy, revocation }, world)) };
+}
+
+type EntryVerdict =
+  | { valid: true; path: readonly Certificate[]; status: string }
+  | { valid: false; reason: string; message: string };
+
+/** As SeGW and H(e)NB judge each other in IKE_AUTH, the proof of possession taken for granted. */
+function byIke(policy: RolePolicy, presented: readonly Certificate[], world: RoleWorld): EntryVerdict {
+  const { identity, material, anchors, clock } = world;
+  const [leaf] = presented;
+  const connectedTo = policy.connectsTo ?? identity;
+  const [certified = ""] = namesOf(leaf!.extensions.subjectAltName);
+  const claim = policy.name === "claimed" ? (identity ?? certified) : certified;
+  const verifier: VerifierPolicy = {
+    clock,
+    roots: anchors,
+    maxPath: MAX_PATH,
+    acceptedHashes: [],
+    allowWeakAlgorithms: policy.allowWeakAlgorithms || world.allowWeakAlgorithms,
+    checkServerName: policy.name === "connectedTo" && connectedTo !== undefined,
+    inBandOcsp: policy.inBand.depth,
+    trustedResponders: [],
+    ocspTolerance: policy.inBand.tolerance,
+    ocspMaxAge: policy.inBand.maxAge,
+    profile: policy.profile,
+  };
+  const certificates = presented.map(({ der }) => der);
+  const ocspResponses = material.ocspResponses.map(({ item }) => item);
+  const peer = { ...identityOf(claim), certificates, ocspResponses, connectedTo: nameOf(connectedTo ?? claim) };
+  const verdict = verifyCertificates(peer, verifier);
+  if (!verdict.valid) return { valid: false, reason: verdict.refusal.reason, message: verdict.refusal.message };
+  const { path, ocsp } = verdict.verified;
+  return { valid: true, path, status: ocsp === "not checked" ? "its status is not checked" : `its status is ${ocsp}` };
+}
+
+/** As H(e)MS and H(e)NB judge each other in TLS. */
+function byTls(policy: RolePolicy, presented: readonly Certificate[], world: RoleWorld): EntryVerdict {
+  const [leaf, ...intermediates] = presented;
+  const { identity, anchors, clock } = world;
+  const verdict = validatePath({
+    leaf: leaf!,
+    intermediates,
+    anchors,
+    time: clock.now(),
+    purpose: policy.purpose,
+    maxPath: MAX_PATH,
+    allowWeakAlgorithms: policy.allowWeakAlgorithms || world.allowWeakAlgorithms,
+  });
+  if (!verdict.valid)
+    return { valid: false, reason: verdict.refusal.reason, message: describePathRefusal(verdict.refusal) };
+  const mismatch = identity === undefined ? undefined : checkServerName(leaf!, nameOf(identity));
+  if (mismatch !== undefined) {
+    const message = `it should be ${mismatch.expected}, but the certificate is for ${mismatch.certified.join(", ") || "nobody"}`;
+    return { valid: false, reason: "NameMismatch", message };
+  }
+  const broken = brokenRule(policy, verdict.path);
+  return broken === undefined
+    ? { valid: true, path: verdict.path, status: "its status is not checked" }
+    : { valid: false, reason: "ProfileViolated", message: broken };
+}
+
+function brokenRule({ profile }: RolePolicy, [leaf, issuer]: readonly Certificate[]): string | undefined {
+  if (profile === undefined) return undefined;
+  const { certificate: name, release, least } = profile;
+  const circumstances = issuer === undefined ? {} : { issuer };
+  const finding = lint({ certificate: leaf!, profile: name, release, circumstances }).find(
+    ({ severity }) => severity === "error" || severity === least,
+  );
+  return finding && `the certificate of "${leaf!.subject}" breaks rule ${finding.rule}: ${finding.found}`;
+}
+
+function nameOf(text: string): { fqdn: string } | { address: string } {
+  return parseIp(text) === undefined ? { fqdn: text } : { address: text };
+}
+
+function identityOf(text: string): { idType: number; idData: Bytes } {
+  const address = parseIp(text);
+  if (address === undefined) return fqdnIdentity(text);
+  return { idType: address.length === 4 ? IdType.IPV4_ADDR : IdType.IPV6_ADDR, idData: address };
+}
+
+const WORST_FIRST: readonly Result[] = ["invalid", "undetermined", "valid"];
+/** TS 33.320 7.2.3-2, 7.2.4-2. */
+const MAX_PATH = 4;

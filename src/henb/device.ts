@@ -26,7 +26,7 @@ import type { PeerRefusal, TrustedEnvironment } from "../tre/trustedEnvironment.
 import type { DeviceConfig } from "./config.ts";
 import { connectionTo } from "./deviceConnection.ts";
 import type { StatusNetwork } from "./gatewayStatus.ts";
-import { HostingPartySteps } from "./hostingPartySteps.ts";
+import { HostingParty } from "./hostingParty.ts";
 import { StatusGuard, type StatusNews } from "./statusGuard.ts";
 import { StatusWatch } from "./statusWatch.ts";
 
@@ -88,16 +88,16 @@ export class HomeNodeB implements IkeDecisions {
   readonly service: IkeService;
   readonly #options: DeviceOptions;
   #state: DeviceState = { kind: "Idle" };
-  readonly #hostingParty: HostingPartySteps;
+  readonly #hostingParty: HostingParty | undefined;
   #connection: Connection | undefined;
   #cancelRetry: () => void = () => undefined;
   readonly #children = new Set<ChildSaId>();
   readonly #guard: StatusGuard;
 
   constructor(options: DeviceOptions) {
+    if (options.hostingParty !== undefined) this.#hostingParty = new HostingParty(options.hostingParty);
     this.#options = options;
     const { clock, random, timers, config, exportKeys } = options;
-    this.#hostingParty = new HostingPartySteps(options.hostingParty);
     this.service = new IkeService({
       endpoint: {
         clock,
@@ -188,8 +188,9 @@ export class HomeNodeB implements IkeDecisions {
   }
 
   /** A.2-5, A.2-6: EAP and everything made from its key happen in the hosting party's module. */
-  hostingParty(step: HostingPartyRequest): Promise<HostingPartyAnswer | PeerRefusal> {
-    return this.#hostingParty.take(step);
+  async hostingParty(step: HostingPartyRequest): Promise<HostingPartyAnswer | PeerRefusal> {
+    if (this.#hostingParty !== undefined) return this.#hostingParty.carryOut(step);
+    return { reason: "NoHostingParty", message: "no hosting party's module is configured" };
   }
 
   /** A device assigns nothing. */
@@ -312,3 +313,5 @@ function stands(state: DeviceState): state is Standing {
 
 /** Milliseconds between the loss of a tunnel and the attempt at a new one, at the least. */
 const LEAST_WAIT = 1_000;
+
+/** How an EAP conversation ended, for people. */

@@ -1,21 +1,20 @@
-/** What IKE asks of the hosting party's module, step by step (TS 33.320 A.2-5, A.2-6). */
+/** What IKE asks of a hosting party, answered by its module: one authentication after the other (TS 33.320 A.2-5, A.2-6). */
 import type { HostingPartyAnswer, HostingPartyRequest } from "../ike/sa/effects.ts";
 import type { HostingPartyModule } from "../tre/hostingPartyModule.ts";
 import { IdType, identityText } from "../tre/identity.ts";
 import type { PeerRefusal } from "../tre/trustedEnvironment.ts";
 
-export class HostingPartySteps {
-  readonly #module: HostingPartyModule | undefined;
+export class HostingParty {
+  readonly #module: HostingPartyModule;
   #method: "EAP-AKA" | "EAP-AKA'" = "EAP-AKA";
 
-  constructor(module: HostingPartyModule | undefined) {
+  constructor(module: HostingPartyModule) {
     this.#module = module;
   }
 
-  /** Takes one step. */
-  async take(step: HostingPartyRequest): Promise<HostingPartyAnswer | PeerRefusal> {
+  /** EAP and everything made from its key happen in the module. Rejects with what the module throws. */
+  async carryOut(step: HostingPartyRequest): Promise<HostingPartyAnswer | PeerRefusal> {
     const module = this.#module;
-    if (module === undefined) return { reason: "NoHostingParty", message: "no hosting party's module is configured" };
     switch (step.kind) {
       case "begin": {
         const idData = await module.begin();
@@ -46,5 +45,4 @@ export class HostingPartySteps {
   }
 }
 
-/** How an EAP conversation ended, for people. */
 const EAP_OUTCOMES = { "EAP-AKA": "aka success", "EAP-AKA'": "aka' success" } as const;

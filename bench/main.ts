@@ -6,6 +6,7 @@
  * With --json each row is one JSON object a line. Exit status 1 if a benchmark could not run.
  */
 import { parseArgs } from "node:util";
+import { aaa } from "./aaa.ts";
 import { type Bench, BenchUnavailable, type Row } from "./bench.ts";
 import { crl } from "./crl.ts";
 import { handshakes } from "./handshakes.ts";
@@ -13,7 +14,7 @@ import { ocsp } from "./ocsp.ts";
 import { paths } from "./paths.ts";
 import { formatTable, ratioToReference } from "./table.ts";
 
-const BENCHES: readonly Bench[] = [handshakes, paths, crl, ocsp];
+const BENCHES: readonly Bench[] = [handshakes, paths, crl, ocsp, aaa];
 
 const { values, positionals } = parseArgs({ options: { json: { type: "boolean" } }, allowPositionals: true });
 const unknown = positionals.filter((name) => !BENCHES.some((bench) => bench.name === name));

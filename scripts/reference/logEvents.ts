@@ -54,6 +54,6 @@ function eventsIn(file: SourceFile): LogEvent[] {
   return found;
 }
 
-const PLACES = ["src/segw", "src/henb", "src/hems", "src/ipsec"] as const;
+const PLACES = ["src/segw", "src/henb", "src/hems", "src/ipsec", "src/revocation"] as const;
 
 const LEVELS: ReadonlySet<string> = new Set(["debug", "info", "warn", "error"]);

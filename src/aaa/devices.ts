@@ -123,8 +123,7 @@ export class Devices {
     const labels = identity.split(".");
     const wildcards = labels.slice(1, MAX_LABELS).map((_, index) => `*.${labels.slice(index + 1).join(".")}`);
     const candidates = [identity, ...wildcards, "*"];
-    // One parameter a candidate: their number differs, so the statement is put together here.
-    const parts = ["SELECT * FROM device WHERE identity IN (", ...candidates.slice(1).map(() => ", "), ")"];
+    const parts = SELECTS[candidates.length]!;
     const entries = (await this.#database.rows({ parts, values: candidates })).map(readEntry);
     return candidates.map((name) => entries.find((entry) => entry.identity === name)).find((one) => one !== undefined);
   }
@@ -159,3 +158,9 @@ function isWithin(from: string | undefined, blocks: readonly Cidr[]): boolean {
 
 /** Labels of a name that are looked at; a DNS name has 127 at most, an identity some five. */
 const MAX_LABELS = 32;
+/** By the number of candidates, one parameter each. Each text is made once: a database prepares what it knows by identity. */
+const SELECTS: readonly (readonly string[])[] = Array.from({ length: MAX_LABELS + 2 }, (_, count) => [
+  "SELECT * FROM device WHERE identity IN (",
+  ...Array.from({ length: count - 1 }, () => ", "),
+  ")",
+]);

@@ -2,43 +2,21 @@
  * Identities that EAP-AKA gave out: pseudonyms, which outlive a restart, and contexts for fast re-authentication, which
  * hold keys and therefore stay in memory (RFC 4187 4.1.1.5, 5.4).
  */
+import { copyOf } from "../bytes/bytes.ts";
 import type { ReauthContext } from "../eap/aka/serverTypes.ts";
-import type { Clock } from "../sim/environment.ts";
-import { type Database, sql, text } from "../store/sql.ts";
+import type { Pseudonyms } from "./pseudonyms.ts";
 
 export class Identities {
-  readonly #database: Database;
-  readonly #clock: Clock;
+  readonly pseudonyms: Pseudonyms;
   /** In the order in which they were given. */
   readonly #reauths = new Map<string, ReauthContext>();
 
-  constructor(database: Database, clock: Clock) {
-    this.#database = database;
-    this.#clock = clock;
-  }
-
-  async subscriberOf(pseudonym: string): Promise<string | undefined> {
-    const [row] = await this.#database.rows(sql`SELECT imsi FROM pseudonym WHERE username = ${pseudonym}`);
-    return row === undefined ? undefined : text(row, "imsi");
-  }
-
-  /** From now on; the one before goes on to lead to the subscriber, since the peer may not have got the new one. */
-  async keepPseudonym(username: string, imsi: string): Promise<void> {
-    const now = this.#clock.now();
-    await Promise.all([
-      this.#database.change(
-        sql`INSERT INTO pseudonym (username, imsi, given_at) VALUES (${username}, ${imsi}, ${now})
-            ON CONFLICT (username) DO UPDATE SET imsi = ${imsi}, given_at = ${now}`,
-      ),
-      this.#database.change(
-        sql`DELETE FROM pseudonym WHERE imsi = ${imsi} AND username NOT IN
-            (SELECT username FROM pseudonym WHERE imsi = ${imsi} ORDER BY given_at DESC, username LIMIT ${PSEUDONYMS})`,
-      ),
-    ]);
+  constructor(pseudonyms: Pseudonyms) {
+    this.pseudonyms = pseudonyms;
   }
 
   keepReauth(username: string, context: ReauthContext): void {
-    this.#reauths.set(username, context);
+    this.#reauths.set(username, { ...context, ...keptKeys(context) });
     if (this.#reauths.size <= MAX_REAUTHS) return;
     const { value } = this.#reauths.keys().next();
     if (value !== undefined) this.#reauths.delete(value);
@@ -52,7 +30,12 @@ export class Identities {
   }
 }
 
-/** Pseudonyms that lead to one subscriber: the last one given, and the one before. */
-const PSEUDONYMS = 2;
+/** The keys in memory of their own: as parts of Node's pool each of them would keep the whole piece of it. */
+function keptKeys({ kEncr, kAut, secret }: ReauthContext): Pick<ReauthContext, "kEncr" | "kAut" | "secret"> {
+  const all = copyOf(Buffer.concat([kEncr, kAut, secret]));
+  const [second, third] = [kEncr.length, kEncr.length + kAut.length];
+  return { kEncr: all.subarray(0, second), kAut: all.subarray(second, third), secret: all.subarray(third) };
+}
+
 /** Contexts kept; a subscriber whose context was forgotten authenticates in full. */
 const MAX_REAUTHS = 100_000;

@@ -25,6 +25,7 @@ import { Subscribers } from "./hss/subscribers.ts";
 import { answerDeregistration, SwxClient, SwxServer } from "./hss/swx.ts";
 import { Identities } from "./identities.ts";
 import { serveProvisioning } from "./provisioning.ts";
+import { Pseudonyms } from "./pseudonyms.ts";
 import { RadiusFront } from "./radius.ts";
 import { type AaaEvent, AaaServer } from "./server.ts";
 import { makeTables } from "./tables.ts";
@@ -58,7 +59,8 @@ export async function serveAaa(
   const { config, at } = readConfig(aaaConfig, file);
   const log = createLogger(config.log, "aaa", environment.clock, write);
   const database = await openDatabase(config, at);
-  const running = new Aaa(config, at, environment, database, log);
+  const pseudonyms = await Pseudonyms.open(database, environment.clock, environment.random);
+  const running = new Aaa(config, at, environment, database, pseudonyms, log);
   try {
     await running.start();
   } catch (error) {
@@ -77,6 +79,7 @@ class Aaa {
   readonly #at: (path: string) => string;
   readonly #environment: { clock: Clock; random: Random };
   readonly #database: Database;
+  readonly #pseudonyms: Pseudonyms;
   readonly #log: Logger;
   readonly #subscribers: Subscribers | undefined;
   readonly #devices: Devices;
@@ -93,12 +96,14 @@ class Aaa {
     at: (path: string) => string,
     environment: { clock: Clock; random: Random },
     database: Database,
+    pseudonyms: Pseudonyms,
     log: Logger,
   ) {
     this.#config = config;
     this.#at = at;
     this.#environment = environment;
     this.#database = database;
+    this.#pseudonyms = pseudonyms;
     this.#log = log;
     const { clock, random } = environment;
     const { policy, eap, limits, hss } = config;
@@ -120,7 +125,7 @@ class Aaa {
       random,
       hss: this.#hss,
       devices: this.#devices,
-      identities: new Identities(database, clock),
+      identities: new Identities(pseudonyms),
       accounting: new Accounting(database, clock),
       aka: { ...aka, reauthRealm, keyDerivations: [KDF_1] },
       methods,
@@ -147,7 +152,10 @@ class Aaa {
       });
       this.ports.admin = this.#admin.port;
     }
-    this.#sweeping = setInterval(() => this.server.sweep(), SWEEP_INTERVAL);
+    this.#sweeping = setInterval(() => {
+      this.server.sweep();
+      this.#pseudonyms.renew().catch((error) => this.#fault(error));
+    }, SWEEP_INTERVAL);
   }
 
   async stop(): Promise<void> {

@@ -28,7 +28,7 @@ export interface AaaOptions {
   identities: Identities;
   accounting: Accounting;
   /** Settings of EAP-AKA and EAP-AKA', but for what the server decides itself. */
-  aka: Omit<AkaServerOptions, "random" | "authorize" | "prefersAkaPrime">;
+  aka: Omit<AkaServerOptions, "random" | "authorize" | "prefersAkaPrime" | "newPseudonym">;
   /** Most preferred first. */
   methods: readonly AkaVariant["name"][];
   /** Seconds of a session whose profile says nothing. */
@@ -257,11 +257,12 @@ export class AaaServer {
 
   /** The method that made the identity first (RFC 4187 4.1.1.6), the other one after it. */
   #methodsFor(user: string | undefined) {
-    const { aka, methods, random } = this.#options;
+    const { aka, methods, random, identities } = this.#options;
     const prefersAkaPrime = methods[0] === "EAP-AKA'" && methods.includes("EAP-AKA");
+    const newPseudonym = (prefix: string, imsi: string) => identities.pseudonyms.make(prefix, imsi);
     const make = (variant: AkaVariant) => ({
       type: variant.type,
-      make: () => new AkaServer(variant, { ...aka, random, authorize: true, prefersAkaPrime }),
+      make: () => new AkaServer(variant, { ...aka, random, authorize: true, prefersAkaPrime, newPseudonym }),
     });
     const enabled = methods.map((name) => (name === "EAP-AKA" ? AKA : AKA_PRIME));
     const fits = ({ prefix }: AkaVariant) => Object.values(prefix).includes(user?.[0] ?? "");
@@ -275,7 +276,7 @@ export class AaaServer {
         case "vector":
           return { ask: "vector", ...(await hss.vector(ask)) };
         case "resolvePseudonym":
-          return { ask: "resolvePseudonym", imsi: await identities.subscriberOf(ask.username) };
+          return { ask: "resolvePseudonym", imsi: await identities.pseudonyms.imsiOf(ask.username) };
         case "takeReauth":
           return { ask: "takeReauth", context: identities.takeReauth(ask.username) };
         case "authorize": {
@@ -308,22 +309,8 @@ export class AaaServer {
   }
 
   async #store(record: AkaServerRecord): Promise<void> {
-    const { identities } = this.#options;
-    if (record.record === "reauth") return identities.keepReauth(record.username, record.context);
-    try {
-      await identities.keepPseudonym(record.username, record.imsi);
-    } catch (error) {
-      // A lost pseudonym costs its peer one round for the permanent identity, not the authentication.
-      const { message } = error instanceof Error ? error : new Error(String(error));
-      this.#options.onEvent({
-        kind: "refused",
-        gateway: "",
-        device: undefined,
-        user: undefined,
-        reason: "StoreFailed",
-        message,
-      });
-    }
+    // Pseudonyms are made so that they need not be kept.
+    if (record.record === "reauth") this.#options.identities.keepReauth(record.username, record.context);
   }
 
   #decide(conversation: Conversation, step: Step): Decision {

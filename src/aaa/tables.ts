@@ -1,4 +1,4 @@
-/** The AAA server's tables: subscribers of the HSS, devices and what they may do, pseudonyms, accounting. */
+/** The AAA server's tables: subscribers of the HSS, devices and what they may do, keys of pseudonyms, accounting. */
 import { migrate } from "../store/schema.ts";
 import type { Database } from "../store/sql.ts";
 
@@ -26,4 +26,7 @@ const STEPS = [
      stopped_at BIGINT, seconds BIGINT, input_octets BIGINT, output_octets BIGINT, cause BIGINT
    );
    CREATE TABLE restart (name TEXT PRIMARY KEY, count BIGINT NOT NULL)`,
+  // Pseudonyms lead to their subscribers by themselves (see pseudonyms.ts).
+  `DROP TABLE pseudonym;
+   CREATE TABLE pseudonym_key (number BIGINT PRIMARY KEY, secret OCTETS NOT NULL, made_at BIGINT NOT NULL)`,
 ] as const;

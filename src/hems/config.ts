@@ -4,7 +4,7 @@ import { duration, fqdn, ipAddress, path, port } from "../config/fields.ts";
 import { TLS_VERSIONS } from "../http/tlsProfile.ts";
 import { profileSection } from "../ipsec/settings.ts";
 import { logSection } from "../observe/log.ts";
-import { revocationSection } from "../revocation/config.ts";
+import { deviceRevocationSection } from "../revocation/config.ts";
 
 export const hemsConfig = z.strictObject({
   /** What devices connect to; it must stand in the certificate's subjectAltName and common name (TS 33.320 8.3.3.1-3). */
@@ -63,7 +63,7 @@ export const hemsConfig = z.strictObject({
     })
     .prefault({}),
   /** Whether device certificates are checked for revocation, how and by whom (TS 33.320 8.3.2.1-4). */
-  revocation: revocationSection.prefault({}),
+  revocation: deviceRevocationSection.prefault({}),
   /** What clients may cost. */
   limits: z
     .strictObject({

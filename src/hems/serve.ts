@@ -55,6 +55,7 @@ export async function serveHems(
     allowWeakAlgorithms,
     clock,
     random,
+    log,
   });
   const profile = profilePolicy(config.profile, "henb-tls");
   const server = new ManagementServer({

@@ -5,7 +5,6 @@
  * Without an intact TrE nothing is attempted (5.2-3, A.1-1).
  */
 import type { ChildSaId, ChildSaSpec, DataPlane } from "../esp/dataPlane.ts";
-import { CfgAttribute } from "../ike/codec/numbers.ts";
 import type { Connection } from "../ike/sa/connection.ts";
 import type {
   HostingPartyAnswer,
@@ -20,14 +19,14 @@ import type {
 import type { Path } from "../ike/sa/ikeSa.ts";
 import { innerAddresses, innerDnsServers } from "../ipsec/eventRecord.ts";
 import { type IkeDecisions, IkeService } from "../ipsec/ikeService.ts";
-import { blockSelector, connectionFrom } from "../ipsec/settings.ts";
 import type { Clock, Milliseconds, Random, Timers } from "../sim/environment.ts";
 import { AuthSignatureError } from "../tre/authSignature.ts";
 import type { HostingPartyModule } from "../tre/hostingPartyModule.ts";
-import { IdType, identityText } from "../tre/identity.ts";
 import type { PeerRefusal, TrustedEnvironment } from "../tre/trustedEnvironment.ts";
 import type { DeviceConfig } from "./config.ts";
+import { connectionTo } from "./deviceConnection.ts";
 import type { StatusNetwork } from "./gatewayStatus.ts";
+import { HostingParty } from "./hostingParty.ts";
 import { StatusGuard, type StatusNews } from "./statusGuard.ts";
 import { StatusWatch } from "./statusWatch.ts";
 
@@ -89,13 +88,14 @@ export class HomeNodeB implements IkeDecisions {
   readonly service: IkeService;
   readonly #options: DeviceOptions;
   #state: DeviceState = { kind: "Idle" };
-  #method: "EAP-AKA" | "EAP-AKA'" = "EAP-AKA";
+  readonly #hostingParty: HostingParty | undefined;
   #connection: Connection | undefined;
   #cancelRetry: () => void = () => undefined;
   readonly #children = new Set<ChildSaId>();
   readonly #guard: StatusGuard;
 
   constructor(options: DeviceOptions) {
+    if (options.hostingParty !== undefined) this.#hostingParty = new HostingParty(options.hostingParty);
     this.#options = options;
     const { clock, random, timers, config, exportKeys } = options;
     this.service = new IkeService({
@@ -142,27 +142,7 @@ export class HomeNodeB implements IkeDecisions {
     const integrity = await tre.verifyIntegrity();
     // TS 33.320 5.2-3, A.1-1: on failure nothing below is attempted.
     if (!integrity.intact) return this.#enter({ kind: "Unfit", problems: integrity.problems });
-    const identity = await tre.identity();
-    this.#connection = {
-      ...connectionFrom(config.ike, config.esp, plane),
-      name: config.gateway.name,
-      identity: { idType: identity.idType, idData: identity.idData },
-      trustedCaHashes: await tre.rootKeyHashes(),
-      askOcsp: config.ocsp.inBand === "off" ? undefined : { responderHashes: await tre.ocspResponderHashes() },
-      localSelectors: anyAddress(config),
-      remoteSelectors: config.reach
-        .map(blockSelector)
-        .filter(({ type }) => wants(config, type === 7 ? "ipv4" : "ipv6")),
-      connectedTo:
-        /[a-z]/i.test(config.gateway.name) && !config.gateway.name.includes(":")
-          ? { fqdn: config.gateway.name }
-          : { address: config.gateway.name },
-      requestAttributes: requestAttributes(config),
-      integrityInfo: config.sendIntegrityInfo,
-      hostingParty: this.#options.hostingParty !== undefined,
-      // A gateway's address does not change under way; whoever claims otherwise is not followed.
-      followPeerAddress: false,
-    };
+    this.#connection = await connectionTo(config, tre, plane, this.#options.hostingParty !== undefined);
     await this.#attach(1);
   }
 
@@ -209,35 +189,8 @@ export class HomeNodeB implements IkeDecisions {
 
   /** A.2-5, A.2-6: EAP and everything made from its key happen in the hosting party's module. */
   async hostingParty(step: HostingPartyRequest): Promise<HostingPartyAnswer | PeerRefusal> {
-    const module = this.#options.hostingParty;
-    if (module === undefined) return { reason: "NoHostingParty", message: "no hosting party's module is configured" };
-    switch (step.kind) {
-      case "begin": {
-        const idData = await module.begin();
-        return {
-          kind: "identity",
-          identity: { idType: IdType.RFC822_ADDR, idData, text: identityText(IdType.RFC822_ADDR, idData) },
-        };
-      }
-      case "receive": {
-        const answer = await module.receive(step.packet);
-        if (answer.kind === "respond") return answer;
-        if (answer.kind === "failed") return { reason: answer.refusal.reason, message: answer.refusal.message };
-        if (answer.kind === "ignored")
-          return { reason: "EapIgnored", message: `the gateway's EAP packet makes no sense: ${answer.problem}` };
-        this.#method = answer.method;
-        return { kind: "succeeded" };
-      }
-      case "computeAuth":
-        return { kind: "auth", data: await module.computeAuth(step.prf, step.octets) };
-      case "verifyAuth":
-        if (await module.verifyAuth(step.prf, step.octets, step.auth))
-          return { kind: "verified", eap: EAP_OUTCOMES[this.#method] };
-        return {
-          reason: "WrongAuth",
-          message: "the gateway's last AUTH was not made with the key of the EAP conversation (TS 33.320 A.2)",
-        };
-    }
+    if (this.#hostingParty !== undefined) return this.#hostingParty.carryOut(step);
+    return { reason: "NoHostingParty", message: "no hosting party's module is configured" };
   }
 
   /** A device assigns nothing. */
@@ -358,29 +311,7 @@ function stands(state: DeviceState): state is Standing {
   return state.kind === "AwaitStatus" || state.kind === "Attached";
 }
 
-function wants(config: DeviceConfig, family: "ipv4" | "ipv6"): boolean {
-  return config.requestAddresses.includes(family);
-}
-
-/** What we protect on our side before the gateway has told us our address: anything (RFC 7296 2.19). */
-function anyAddress(config: DeviceConfig) {
-  return [
-    ...(wants(config, "ipv4") ? [blockSelector("0.0.0.0/0")] : []),
-    ...(wants(config, "ipv6") ? [blockSelector("::/0")] : []),
-  ];
-}
-
-function requestAttributes(config: DeviceConfig): number[] {
-  const { INTERNAL_IP4_ADDRESS, INTERNAL_IP4_NETMASK, INTERNAL_IP4_DNS, INTERNAL_IP6_ADDRESS, INTERNAL_IP6_DNS } =
-    CfgAttribute;
-  return [
-    ...(wants(config, "ipv4") ? [INTERNAL_IP4_ADDRESS, INTERNAL_IP4_NETMASK, INTERNAL_IP4_DNS] : []),
-    ...(wants(config, "ipv6") ? [INTERNAL_IP6_ADDRESS, INTERNAL_IP6_DNS] : []),
-  ];
-}
-
 /** Milliseconds between the loss of a tunnel and the attempt at a new one, at the least. */
 const LEAST_WAIT = 1_000;
 
 /** How an EAP conversation ended, for people. */
-const EAP_OUTCOMES = { "EAP-AKA": "aka success", "EAP-AKA'": "aka' success" } as const;

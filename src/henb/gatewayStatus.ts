@@ -10,6 +10,7 @@ import { parseIp } from "../bytes/ip.ts";
 import { describeFetchProblem } from "../revocation/fetching.ts";
 import type { Ends } from "../revocation/httpExchange.ts";
 import type { OcspFetched, OcspMethod } from "../revocation/ocspTransport.ts";
+import { isWithin, type Reach } from "../revocation/reach.ts";
 import type { Milliseconds, Timers } from "../sim/environment.ts";
 import type { PeerRefusal, StatusRequest, TrustedEnvironment, VerifiedPathId } from "../tre/trustedEnvironment.ts";
 import { mayBeAsked } from "../trust/revocationPolicy.ts";
@@ -91,10 +92,10 @@ export class GatewayStatus {
   /** Asks one responder after the other until one says good or revoked. */
   async #ask(query: Query, way: StatusWay, round: { over: boolean }): Promise<void> {
     const { config } = this.#parts;
-    const urls = responders(config, await this.#request(query));
-    if (urls.length === 0) query.tried.push({ problem: "no responder is configured, or named and allowed" });
-    for (const url of urls) {
-      for (const ends of await this.#waysTo(url, way, query)) {
+    const asked = responders(config, await this.#request(query), way);
+    if (asked.length === 0) query.tried.push({ problem: "no responder is configured, or named and allowed" });
+    for (const { url, reach } of asked) {
+      for (const ends of await this.#waysTo(url, reach, way, query)) {
         if (round.over) return;
         const finding = await this.#askOne(url, ends, query);
         if (round.over) return;
@@ -126,13 +127,16 @@ export class GatewayStatus {
   }
 
   /** The ends for each address of the responder's host that the way leads to. */
-  async #waysTo(url: string, way: StatusWay, query: Query): Promise<Ends[]> {
+  async #waysTo(url: string, reach: Reach | undefined, way: StatusWay, query: Query): Promise<Ends[]> {
     const target = new URL(url);
     const host = target.hostname.replace(/^\[|\]$/g, "");
     const port = Number(target.port) || (target.protocol === "https:" ? 443 : 80);
     try {
       const addresses = parseIp(host) !== undefined ? [host] : await this.#parts.network.resolve(host);
-      const ways = addresses.slice(0, MAX_ADDRESSES).map((address) => way.endsTo(address, port));
+      const ways = addresses.slice(0, MAX_ADDRESSES).map((address) => {
+        if (reach === undefined || isWithin(address, reach)) return way.endsTo(address, port);
+        return { problem: describeFetchProblem({ reason: "AddressRefused", address }) };
+      });
       const [first] = ways;
       const open = ways.filter((one): one is Ends => "remote" in one);
       if (open.length === 0) query.tried.push({ url, problem: problemOf(first) });
@@ -158,12 +162,32 @@ type Finding =
   | { status: "good"; goodUntil: Milliseconds; url: string }
   | { status: "revoked" | "unknown"; refusal: PeerRefusal; url: string };
 
-/** 7.2.2-8: a responder that the certificate names is asked only if the operator lists `certificate`. */
-function responders({ origins, responders, namedHosts }: OcspConfig, { named }: StatusRequest): string[] {
-  const urls = origins.flatMap((origin) =>
-    origin === "operator" ? responders : named.filter((url) => mayBeAsked(url, "ocsp", namedHosts)),
+/**
+ * 7.2.2-8: a responder that the certificate names is asked only if the operator lists `certificate`, and only on the
+ * public network or on hosts that are listed. Through the tunnel all of the operator's network is open to it: the gateway
+ * decides what the tunnel reaches.
+ */
+function responders(
+  { origins, responders, namedHosts }: OcspConfig,
+  { named }: StatusRequest,
+  way: StatusWay,
+): Asked[] {
+  const reach = { hosts: way.name === "tunnel" ? (namedHosts ?? []) : namedHosts };
+  const all = origins.flatMap((origin): Asked[] =>
+    origin === "operator"
+      ? responders.map((url) => ({ url, reach: undefined }))
+      : named.filter((url) => mayBeAsked(url, "ocsp", namedHosts)).map((url) => ({ url, reach })),
   );
-  return [...new Set(urls)].slice(0, MAX_RESPONDERS);
+  // One that the operator has configured as well is open by that.
+  const byOperator = (url: string) => all.find((one) => one.url === url && one.reach === undefined);
+  const urls = [...new Set(all.map(({ url }) => url))];
+  return urls.slice(0, MAX_RESPONDERS).map((url) => byOperator(url) ?? { url, reach });
+}
+
+interface Asked {
+  url: string;
+  /** Of an address that a certificate names. */
+  reach: Reach | undefined;
 }
 
 /** 7.2.3-4: without a valid `good` for each certificate the gateway is not relied on. */

@@ -2,18 +2,31 @@
  * Many devices in one process, to load a gateway's signalling: each attaches with a certificate of its own and stays
  * attached; no user data flows.
  *
- * There is no TrE here: what is measured is the gateway, and a device of the load has nothing to protect.
+ * There is no TrE here: what is measured is the gateway, and a device of the load has nothing to protect. For the same
+ * reason a hosting party's USIM is in memory only, and forgets which challenges it has seen when the load ends.
  */
 import type { KeyObject } from "node:crypto";
 import type { Connection } from "../ike/sa/connection.ts";
-import type { IkeEvent, IkeRefusal, IkeSaId, OwnAuth, Request, VerifiedPeer } from "../ike/sa/effects.ts";
+import type {
+  HostingPartyAnswer,
+  HostingPartyRequest,
+  IkeEvent,
+  IkeRefusal,
+  IkeSaId,
+  OwnAuth,
+  Request,
+  VerifiedPeer,
+} from "../ike/sa/effects.ts";
 import type { Path } from "../ike/sa/ikeSa.ts";
 import { type IkeDecisions, IkeService } from "../ipsec/ikeService.ts";
 import type { Clock, Milliseconds, Random, Timers } from "../sim/environment.ts";
 import { signAuth } from "../tre/authSignature.ts";
 import { type VerifierPolicy, verifyCredentials } from "../tre/peerVerifier.ts";
 import type { PeerRefusal } from "../tre/trustedEnvironment.ts";
+import type { Usim } from "../tre/usim.ts";
+import { UsimHostingParty } from "../tre/usimHostingParty.ts";
 import type { Certificate } from "../x509/certificate.ts";
+import { HostingParty } from "./hostingParty.ts";
 
 /** One device of the load. */
 export interface LoadDevice {
@@ -21,6 +34,8 @@ export interface LoadDevice {
   chain: readonly Certificate[];
   key: KeyObject;
   connection: Connection;
+  /** Authenticates after the device (TS 33.320 A.2), where the connection says so. */
+  usim?: Usim;
 }
 
 export interface LoadOptions {
@@ -48,6 +63,7 @@ type Ask<K extends Request["ask"]> = Extract<Request, { ask: K }>;
 interface Attempt {
   device: LoadDevice;
   begun: Milliseconds;
+  hostingParty: HostingParty | undefined;
 }
 
 export class LoadGenerator implements IkeDecisions {
@@ -125,13 +141,21 @@ export class LoadGenerator implements IkeDecisions {
     return { reason: "NotAGateway", message: "a device has no addresses to give" };
   }
 
+  /** Each attempt has a module of its own: a device of the load may be in several at once. */
+  hostingParty(step: HostingPartyRequest, sa: IkeSaId): Promise<HostingPartyAnswer | PeerRefusal> | PeerRefusal {
+    const party = this.#attempts.get(sa)?.hostingParty;
+    return party?.carryOut(step) ?? { reason: "NoHostingParty", message: "this device of the load has no USIM" };
+  }
+
   #initiate(): void {
-    const { devices, path, clock } = this.#options;
+    const { devices, path, clock, random } = this.#options;
     const device = devices[this.#next++ % devices.length]!;
     const begun = clock.now();
     const sa = this.service.initiate(device.connection, path());
     this.#devices.set(sa, device);
-    this.#attempts.set(sa, { device, begun });
+    const { usim } = device;
+    const hostingParty = usim === undefined ? undefined : new HostingParty(new UsimHostingParty(usim, random));
+    this.#attempts.set(sa, { device, begun, hostingParty });
   }
 
   #onEvent(event: IkeEvent): void {

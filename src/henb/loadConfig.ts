@@ -3,6 +3,11 @@ import { z } from "zod";
 import { cidr, fqdn, ipAddress, path, port } from "../config/fields.ts";
 import { espSection, ikeSection, inBand, ocspFields, portsSection } from "../ipsec/settings.ts";
 
+const key128 = z
+  .string()
+  .regex(/^[0-9a-f]{32}$/i, { error: "is not 32 hexadecimal digits" })
+  .transform((digits) => Buffer.from(digits, "hex"));
+
 export const loadConfig = z.strictObject({
   /** The gateway to load. */
   gateway: z.strictObject({
@@ -39,6 +44,17 @@ export const loadConfig = z.strictObject({
         chain: path,
         /** PEM; several devices may name the same file. */
         key: path,
+        /** The hosting party that authenticates after the device (TS 33.320 A.2), with Milenage. */
+        hostingParty: z
+          .strictObject({
+            /** A subscriber of the AAA server, made for this load. */
+            imsi: z.string().regex(/^\d{6,15}$/, { error: "is no IMSI: 6 to 15 digits, in quotes" }),
+            /** 16 octets in hexadecimal. */
+            k: key128,
+            /** 16 octets in hexadecimal. */
+            opc: key128,
+          })
+          .optional(),
       }),
     )
     .min(1),

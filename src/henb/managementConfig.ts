@@ -3,7 +3,7 @@ import { z } from "zod";
 import { duration, ipAddress } from "../config/fields.ts";
 import { TLS_VERSIONS } from "../http/tlsProfile.ts";
 import { profileSection } from "../ipsec/settings.ts";
-import { policyOf, revocationSection } from "../revocation/config.ts";
+import { managementServerRevocationSection, policyOf } from "../revocation/config.ts";
 
 export const managementSection = z
   .strictObject({
@@ -19,7 +19,7 @@ export const managementSection = z
      */
     status: z.enum(["off", "stapled", "direct", "either"]).default("stapled"),
     /** Whom to ask for `direct` and `either`; the rule is that of `managementServer`. */
-    revocation: revocationSection.prefault({}),
+    revocation: managementServerRevocationSection.prefault({}),
     /** How far clocks may differ. */
     tolerance: duration.default(300_000),
     /** A stapled response without nextUpdate older than this is stale. */

@@ -11,6 +11,7 @@ import { fqdnIdentity } from "../tre/identity.ts";
 import { SignatureCache } from "../trust/signatureCache.ts";
 import { type LoadDevice, LoadGenerator } from "./load.ts";
 import { type LoadConfig, loadConfig } from "./loadConfig.ts";
+import { loadUsim } from "./loadUsim.ts";
 
 export interface RunningLoad {
   generator: LoadGenerator;
@@ -78,7 +79,7 @@ function readDevices(config: LoadConfig, at: (path: string) => string): LoadDevi
     keys.set(path, key);
     return key;
   };
-  return config.devices.map(({ chain: path, key }) => {
+  return config.devices.map(({ chain: path, key, hostingParty }) => {
     const chain = readCertificates(at(path));
     const fqdn = chain[0]?.extensions.subjectAltName?.dns[0];
     if (fqdn === undefined)
@@ -86,6 +87,7 @@ function readDevices(config: LoadConfig, at: (path: string) => string): LoadDevi
     return {
       chain,
       key: keyAt(at(key)),
+      ...(hostingParty === undefined ? {} : { usim: loadUsim(hostingParty) }),
       connection: {
         ...CONNECTION_DEFAULTS,
         ...shared,
@@ -97,6 +99,7 @@ function readDevices(config: LoadConfig, at: (path: string) => string): LoadDevi
         remoteSelectors: config.reach.map(blockSelector),
         connectedTo: /^[0-9.]+$|:/.test(name) ? { address: name } : { fqdn: name },
         requestAttributes: [CfgAttribute.INTERNAL_IP4_ADDRESS],
+        hostingParty: hostingParty !== undefined,
         followPeerAddress: false,
       },
     };

@@ -145,6 +145,13 @@ export const deviceRevocationSection = z.strictObject({
   device: classSection.prefault({}),
 });
 
+/** For devices, which meet an H(e)MS. */
+export const managementServerRevocationSection = z.strictObject({
+  ...commonFields,
+  /** The rule for H(e)MS certificates. */
+  managementServer: classSection.prefault({}),
+});
+
 /** With a rule for each class, for whoever judges in the place of several roles. */
 export const revocationSection = deviceRevocationSection.extend({
   /** The rule for SeGW certificates. */

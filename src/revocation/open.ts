@@ -1,6 +1,7 @@
 /** The status service of a process: the configuration, the network, the disk and the threads put together. */
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import type { Logger } from "../observe/log.ts";
 import type { Clock, Random } from "../sim/environment.ts";
 import type { PeerClass, RevocationPolicy } from "../trust/revocationPolicy.ts";
 import { SignatureCache } from "../trust/signatureCache.ts";
@@ -10,6 +11,7 @@ import { policyOf, type RevocationSection } from "./config.ts";
 import { type CrlDisk, FolderCrlDisk, NO_DISK } from "./crlDisk.ts";
 import { FetcherByScheme, FileCrlFetcher, HttpCrlFetcher } from "./crlFetchers.ts";
 import { type CrlLoader, ThreadedCrlLoader } from "./crlLoader.ts";
+import { logCrls } from "./crlLog.ts";
 import { REFRESH_SCHEDULE } from "./crlRefresh.ts";
 import { CrlStore } from "./crlStore.ts";
 import type { Fetcher } from "./fetching.ts";
@@ -61,10 +63,15 @@ export interface StatusServiceWorld {
 }
 
 /** The service where a rule for this class of peers checks anything; undefined where nothing is to be checked. */
-export function openStatusIfUsed(peerClass: PeerClass, options: StatusServiceOptions): OpenStatusService | undefined {
+export function openStatusIfUsed(
+  peerClass: PeerClass,
+  options: StatusServiceOptions & { log: Logger },
+): OpenStatusService | undefined {
   const { issuers, otherwise } = policyOf(options.section)[peerClass];
   if ([otherwise, ...issuers.map(({ rule }) => rule)].every(({ methods }) => methods === "none")) return undefined;
-  return openStatusService(options);
+  const opened = openStatusService(options);
+  logCrls(options.log, opened.crls);
+  return opened;
 }
 
 /** Opens the service and begins to fetch the CRLs that are configured; throws for files that cannot be read. */

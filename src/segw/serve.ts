@@ -48,6 +48,7 @@ export async function serveGateway(
     allowWeakAlgorithms: config.ike.allowWeakAlgorithms,
     clock,
     random,
+    log,
   });
   const exchanger = new HttpExchanger();
   const sessions: { gateway?: SecurityGateway } = {};

@@ -1,7 +1,7 @@
 /**
  * SQLite through node:sqlite, with what must survive made durable for many at once.
  *
- * Statements that come while the event loop turns are carried out together, in one transaction with one fsync, and only
+ * Statements that come close after each other are carried out together, in one transaction with one fsync, and only
  * then is any of them answered: one at a time, an fsync each would bound a server to a few hundred authentications a
  * second. A statement that fails fails alone.
  */
@@ -95,10 +95,17 @@ export class SqliteDatabase implements Database {
       });
       if (this.#scheduled) return;
       this.#scheduled = true;
-      setImmediate(() => {
-        this.#scheduled = false;
-        this.#flush();
-      });
+      this.#gather(0);
+    });
+  }
+
+  /** Carries out what waits once a turn of the event loop has brought nothing more, or there is a lot of it. */
+  #gather(before: number): void {
+    setImmediate(() => {
+      const now = this.#waiting.length;
+      if (now > before && now < MAX_BATCH) return this.#gather(now);
+      this.#scheduled = false;
+      this.#flush();
     });
   }
 
@@ -141,10 +148,13 @@ export class SqliteDatabase implements Database {
     const known = this.#prepared.get(parts);
     if (known !== undefined) return known;
     const prepared = this.#database.prepare(parts.join("?"));
-    // Statements that were put together at run time come once; their number must not grow with time.
-    if (this.#prepared.size < MAX_PREPARED) this.#prepared.set(parts, prepared);
+    // Statements that were put together at run time come once: they make room for those that come again.
+    if (this.#prepared.size >= MAX_PREPARED) this.#prepared.delete(this.#prepared.keys().next().value!);
+    this.#prepared.set(parts, prepared);
     return prepared;
   }
 }
 
 const MAX_PREPARED = 200;
+/** Statements that make a transaction large enough for its fsync. */
+const MAX_BATCH = 256;

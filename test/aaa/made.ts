@@ -4,6 +4,7 @@ import { type DevicePolicy, Devices } from "../../src/aaa/devices.ts";
 import { type Hss, LocalHss } from "../../src/aaa/hss/hss.ts";
 import { Subscribers } from "../../src/aaa/hss/subscribers.ts";
 import { Identities } from "../../src/aaa/identities.ts";
+import { Pseudonyms } from "../../src/aaa/pseudonyms.ts";
 import { type AaaEvent, type AaaOptions, AaaServer, type Decision, type EapQuery } from "../../src/aaa/server.ts";
 import type { Gateway, Session } from "../../src/aaa/sessions.ts";
 import { makeTables } from "../../src/aaa/tables.ts";
@@ -84,7 +85,7 @@ export async function operator(
     random: world.random,
     hss: replaceHss(new LocalHss(subscribers, world.random)),
     devices,
-    identities: new Identities(database, world),
+    identities: new Identities(await Pseudonyms.open(database, world, world.random)),
     accounting: new Accounting(database, world),
     aka: {
       networkName: "WLAN",

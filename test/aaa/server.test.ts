@@ -125,18 +125,6 @@ test("pseudonyms lead to their subscriber after a restart; contexts of fast re-a
   assert.match(party.result.identity, /^2/, "the pseudonym");
 });
 
-test("of one subscriber's pseudonyms the last two are kept", async () => {
-  const { aaa, database, world } = await operator({}, {});
-  const party = new HostingParty(world);
-  for (let i = 0; i < 5; i++) {
-    party.card.remembered.clear();
-    await authenticate(aaa, party, { session: `s${i}`, gateway: SEGW });
-    world.run(1000);
-  }
-  const rows = await database.rows(sql`SELECT username FROM pseudonym`);
-  assert.equal(rows.length, 2);
-});
-
 test("a wrong key, an unknown and a barred subscriber are refused, each with its reason, and leave nothing behind", async () => {
   const { aaa, subscribers, world, events } = await operator();
   const wrongKey = new HostingParty(world, { k: Buffer.alloc(16) });

@@ -371,6 +371,8 @@ test("responders are the operator's, or those that the certificate names where t
   ] as const) {
     const { eco, henb } = scene({ ...DIRECT, ...changes });
     eco.hosts.set("other.example", ["198.51.100.7"]);
+    // Directly a certificate leads to public addresses only.
+    eco.hosts.set("ocsp.example", ["198.51.100.80"]);
     eco.responder.reachable = (url) => url === RESPONDER;
     await henb.start();
     await eco.until("decided", () => henb.isAttached || henb.state === "Stopped");

@@ -25,6 +25,7 @@ import type { AaaClient } from "../../src/segw/aaa/client.ts";
 import { type GatewayConfig, gatewayConfig } from "../../src/segw/config.ts";
 import { type GatewayCredentials, SecurityGateway } from "../../src/segw/gateway.ts";
 import { type Link, World } from "../../src/sim/world.ts";
+import type { HostingPartyModule } from "../../src/tre/hostingPartyModule.ts";
 import { SoftwareTre } from "../../src/tre/softwareTre.ts";
 import type { TrustedEnvironment } from "../../src/tre/trustedEnvironment.ts";
 import { InlineLoader } from "../revocation/storeWorld.ts";
@@ -213,6 +214,8 @@ export class SimulatedGateway extends Party {
 
 export interface DeviceOptions {
   index?: number;
+  /** Authenticates after the device (TS 33.320 A.2). */
+  hostingParty?: HostingPartyModule;
   /** Puts something in the TrE's place that is not as it should be. */
   tre?: (tre: TrustedEnvironment) => TrustedEnvironment;
 }
@@ -227,8 +230,9 @@ export class SimulatedDevice extends Party {
   readonly statusNews: StatusNews[] = [];
   readonly #ports: WorldPorts;
 
-  constructor(eco: Ecosystem, folder: string, changes: Changes, { index = 1, tre = (it) => it }: DeviceOptions) {
+  constructor(eco: Ecosystem, folder: string, changes: Changes, options: DeviceOptions) {
     super();
+    const { index = 1, tre = (it) => it, hostingParty } = options;
     this.address = `192.0.2.${10 + index}`;
     const config = deviceConfig.parse({
       tre: { directory: join(folder, "tre"), files: join(folder, "files") },
@@ -251,7 +255,7 @@ export class SimulatedDevice extends Party {
     };
     const software = new SoftwareTre(config.tre.directory, config.tre.files, policy, world.random);
     this.device = new HomeNodeB({
-      hostingParty: undefined,
+      hostingParty,
       config,
       tre: tre(software),
       clock: world,

@@ -22,7 +22,7 @@ const DIRECT: StatusWay = { name: "direct", endsTo: (remote) => ({ remote }) };
 /** What a responder says of the `at`th certificate; nothing if it never answers. */
 type Says = (url: string, at: number) => StatusVerdict | undefined;
 
-function asking(says: Says, changes: Partial<OcspConfig> = {}) {
+function asking(says: Says, changes: Partial<OcspConfig> = {}, named: readonly string[] = [C!]) {
   const world = new World(1);
   const asked: { url: string; at: number; method: OcspMethod; ends: Ends }[] = [];
   const config: OcspConfig = { ...ocspSection.parse({ ask: ["direct"], responders: [A, B] }), ...changes };
@@ -34,7 +34,7 @@ function asking(says: Says, changes: Partial<OcspConfig> = {}) {
         subject: `CN=${at}`,
         request: Buffer.from([at]),
         withNonce: config.nonce !== "off",
-        named: [C],
+        named,
       }),
       judgeStatus: async (_path, at, response) => says(response.toString(), at)!,
     },
@@ -151,6 +151,31 @@ test("requests with a nonce are posted, others go by the configured method; port
   assert.equal((await check([0], way)).good, true);
   assert.deepEqual(ports, [80, 443, 8080, 80]);
   assert.deepEqual(asked[0]?.ends, { remote: "2001:db8::1" });
+});
+
+test("a certificate cannot send the device to itself, nor directly to a private network that is not listed", async () => {
+  for (const [named, hosts, name, is] of [
+    ["http://10.0.0.7/", undefined, "direct", false],
+    ["http://10.0.0.7/", undefined, "tunnel", true],
+    ["http://10.0.0.7/", ["10.0.0.7"], "direct", true],
+    ["http://127.0.0.1/", undefined, "direct", false],
+    ["http://127.0.0.1/", undefined, "tunnel", false],
+    ["http://198.51.100.7/", undefined, "direct", true],
+  ] as const) {
+    const { check, urls } = asking(
+      () => GOOD,
+      { responders: [], origins: ["certificate"], namedHosts: hosts && [...hosts] },
+      [named],
+    );
+    const outcome = await check([0], { ...DIRECT, name });
+    assert.equal(outcome.good, is, `${named} ${name}`);
+    assert.deepEqual(urls(), is ? [named] : []);
+    if (!outcome.good) assert.match(outcome.refusal.message, /10\.0\.0\.7|127\.0\.0\.1/);
+  }
+  const both = asking(() => GOOD, { responders: ["http://10.0.0.7/"], origins: ["certificate", "operator"] }, [
+    "http://10.0.0.7/",
+  ]);
+  assert.ok((await both.check()).good);
 });
 
 test("without anybody to ask there is no good answer", async () => {

@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
 import test, { after } from "node:test";
 import { type LoadDevice, LoadGenerator, type LoadResult } from "../../src/henb/load.ts";
+import { loadUsim } from "../../src/henb/loadUsim.ts";
 import { CfgAttribute } from "../../src/ike/codec/numbers.ts";
 import { CONNECTION_DEFAULTS } from "../../src/ike/sa/connection.ts";
 import { parseEspProposal, parseIkeProposal } from "../../src/ike/sa/proposal.ts";
 import { blockSelector } from "../../src/ipsec/settings.ts";
+import type { AaaClient } from "../../src/segw/aaa/client.ts";
 import { fqdnIdentity } from "../../src/tre/identity.ts";
+import { IMSI, K, OPC, operator, RecordingGateway } from "../aaa/made.ts";
 import { Credentials, SEGW, SEGW_ADDRESS } from "../e2e/credentials.ts";
 import { Ecosystem } from "../e2e/ecosystem.ts";
 import { OpenPlane, WorldPorts } from "../e2e/party.ts";
@@ -84,11 +87,47 @@ test("an IKE SA that was rekeyed still counts, and still knows whose it is", asy
   assert.equal(load.attached, 0);
 });
 
+test("a device of the load with a USIM passes both rounds, several attempts of it at once; one without is refused (A.2)", async () => {
+  const operated = await operator();
+  const aaa: AaaClient = {
+    authorize: async () => ({ kind: "accepted", secondRound: "required", grant: {} }),
+    eap: async ({ id, device, party, from }, packet) => {
+      const query = { session: id, gateway: new RecordingGateway("segw"), device, from, accountingId: undefined };
+      const payload = packet ?? Buffer.alloc(0);
+      const decision = await operated.aaa.eap({ ...query, user: packet === undefined ? party : undefined, payload });
+      if (decision.kind === "challenge") return { answer: { kind: "request", packet: decision.packet }, grant: {} };
+      assert.ok(decision.kind === "accept", JSON.stringify(decision));
+      return { answer: { kind: "success", ...decision.eap!, eap: "eap success" }, grant: {} };
+    },
+    started: () => undefined,
+    ended: async () => undefined,
+    close: async () => undefined,
+  };
+  const usim = loadUsim({ imsi: IMSI, k: K, opc: OPC });
+  const alone = deviceOf(FQDNS[0]!);
+  const combined = { ...alone, usim, connection: { ...alone.connection, hostingParty: true } };
+  const { eco, segw, load } = generator([combined], { aaa: SECTION }, aaa);
+  const result = await eco.during(load.attach(6, 3));
+  assert.deepEqual([result.established, [...result.failed]], [6, []]);
+  assert.ok(segw.of("established").every(({ evidence }) => evidence.hostingParty?.startsWith(`0${IMSI}@`)));
+  const without = generator([alone], { aaa: SECTION }, aaa);
+  const refused = await without.eco.during(without.load.attach(1, 1));
+  assert.equal(refused.established, 0);
+});
+
+const SECTION = {
+  server: { protocol: "radius", servers: [{ name: "aaa", address: "127.0.0.1", secretFile: "secret" }] },
+};
+
 /** A load on a simulated network whose gateway lets a device have many IKE SAs. */
-function generator(devices: LoadDevice[] = FQDNS.map((fqdn) => deviceOf(fqdn))) {
+function generator(
+  devices: LoadDevice[] = FQDNS.map((fqdn) => deviceOf(fqdn)),
+  changes: Record<string, unknown> = {},
+  aaa?: AaaClient,
+) {
   const eco = new Ecosystem(credentials);
   const { world } = eco;
-  const segw = eco.gateway({ uniqueDevices: false }, credentials.gateway());
+  const segw = eco.gateway({ uniqueDevices: false, ...changes }, credentials.gateway(), aaa);
   const load = new LoadGenerator({
     devices,
     policy: {

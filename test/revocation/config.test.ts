@@ -3,7 +3,12 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { z } from "zod";
 import { ConfigError, loadConfig } from "../../src/config/load.ts";
-import { policyOf, revocationSection } from "../../src/revocation/config.ts";
+import {
+  deviceRevocationSection,
+  managementServerRevocationSection,
+  policyOf,
+  revocationSection,
+} from "../../src/revocation/config.ts";
 
 const schema = z.strictObject({ revocation: revocationSection });
 const load = (text: string) => loadConfig(schema, text, "segw.yaml").revocation;
@@ -27,6 +32,19 @@ test("nothing is checked unless it is configured, and what is configured is stri
     assert.deepEqual(otherwise.origins, ["operator", "manufacturer"]);
     for (const tolerance of Object.values(otherwise.tolerances)) assert.deepEqual(tolerance, { kind: "refuse" });
   }
+});
+
+test("a role's section has no key for a class that it never meets", () => {
+  const cases = [
+    [deviceRevocationSection, "gateway"],
+    [deviceRevocationSection, "managementServer"],
+    [managementServerRevocationSection, "device"],
+  ] as const;
+  for (const [section, key] of cases)
+    assert.throws(
+      () => loadConfig(section, `${key}: { methods: crl }`, "x.yaml"),
+      new RegExp(`"${key}" is no known key`),
+    );
 });
 
 test("the example in the documentation is a configuration, and says what the text beside it says", () => {

@@ -212,6 +212,13 @@ test("an indirect list by a CRL issuer with a path of its own covers the certifi
   assert.equal(refused.attempts[0]?.reason, "IssuerNotTrusted");
 });
 
+test("the signature is checked when the list is loaded, and never again", async () => {
+  const world = worldWith("signature", [URL, (now) => crlAt(ca, now, [])]);
+  const { inHand } = await world.time.until(world.store.obtain(URL, [ca.certificate]), 60_000);
+  inHand!.loaded.crl.signature.fill(0);
+  assert.equal((await ask(world)).status, "good");
+});
+
 test("a CRL issuer that was revoked says nothing any more; one whose status cannot be had does (RFC 5280 6.3.3 f)", async () => {
   const crlIssuer = make({ name: "CRL issuer", issuer: root, extensions: [keyUsage("cRLSign")], ...validity });
   const more = [pointOf(URL, crlIssuer)];

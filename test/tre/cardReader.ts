@@ -63,9 +63,8 @@ export class CardReader implements AsyncDisposable {
     const card = this.#card;
     this.#card = undefined;
     if (card === undefined) return;
-    const seen = says(this.#daemon, /Card Removed/i);
-    await end(card);
-    await seen;
+    // Both at once: if the daemon ends meanwhile, nobody is left waiting for it without hearing.
+    await Promise.all([says(this.#daemon, /Card Removed/i), end(card)]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

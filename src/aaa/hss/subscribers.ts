@@ -90,7 +90,6 @@ export class Subscribers {
   /** False if there is none. */
   async remove(imsi: string): Promise<boolean> {
     await this.#database.change(sql`DELETE FROM hosting_party WHERE imsi = ${imsi}`);
-    await this.#database.change(sql`DELETE FROM pseudonym WHERE imsi = ${imsi}`);
     return (await this.#database.change(sql`DELETE FROM subscriber WHERE imsi = ${imsi}`)) > 0;
   }
 

@@ -6,7 +6,9 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { path } from "../../config/fields.ts";
+import { hemsConfig } from "../../hems/config.ts";
 import { deviceConfig } from "../../henb/config.ts";
+import type { OcspConfig } from "../../henb/ocspConfig.ts";
 import { RoleFileError, readCertificates, readConfig } from "../../ipsec/roleFiles.ts";
 import { profilePolicy, profileSection } from "../../ipsec/settings.ts";
 import { type RevocationSection, revocationSection } from "../../revocation/config.ts";
@@ -56,7 +58,7 @@ export interface RolePolicy {
   profile: ProfilePolicy | undefined;
   /** What it wants in-band (RFC 4806). */
   inBand: { depth: "off" | "leaf" | "path"; tolerance: Milliseconds; maxAge: Milliseconds };
-  /** Undefined where the role has no such section. */
+  /** Undefined where the role asks nobody; a device asks about what did not come in-band. */
   revocation: RevocationSection | undefined;
 }
 
@@ -88,7 +90,8 @@ export interface RoleWorld {
 export function readPolicyFile(file: string): PolicyFile {
   const { config } = readConfig(z.looseObject({}), file);
   if ("tre" in config) return ofDevice(file);
-  return "pool" in config || "protected" in config ? ofGateway(file) : ofClasses(file);
+  if ("pool" in config || "protected" in config) return ofGateway(file);
+  return "credentials" in config ? ofManagementServer(file) : ofClasses(file);
 }
 
 function ofClasses(file: string): PolicyFile {
@@ -119,6 +122,21 @@ function ofGateway(file: string): PolicyFile {
   return { roles: [role], roots: trust.roots.flatMap((each) => readCertificates(at(each))), folder: at(".") };
 }
 
+function ofManagementServer(file: string): PolicyFile {
+  const { config, at } = readConfig(hemsConfig, file);
+  const { profile, revocation, trust } = config;
+  const role: RolePolicy = {
+    role: "H(e)MS",
+    ...DEVICE_BY_TLS,
+    connectsTo: undefined,
+    allowWeakAlgorithms: trust.allowWeakAlgorithms,
+    profile: profilePolicy(profile, "henb-tls"),
+    inBand: NOT_IN_BAND,
+    revocation,
+  };
+  return { roles: [role], roots: trust.roots.flatMap((each) => readCertificates(at(each))), folder: at(".") };
+}
+
 function ofDevice(file: string): PolicyFile {
   const { config, at } = readConfig(deviceConfig, file);
   const { ike, ocsp, profile, gateway, tre } = config;
@@ -129,9 +147,19 @@ function ofDevice(file: string): PolicyFile {
     allowWeakAlgorithms: ike.allowWeakAlgorithms,
     profile: profilePolicy(profile, "segw"),
     inBand: { depth: ocsp.inBand, tolerance: ocsp.tolerance, maxAge: ocsp.maxAge },
-    revocation: undefined,
+    revocation: ocsp.ask.length === 0 ? undefined : askedOf(ocsp),
   };
   return { roles: [role], roots: rootsOf(join(at(tre.directory), "roots")), folder: at(".") };
+}
+
+/** Direct or through the tunnel the same is asked (TS 33.320 7.2.3-5); from here only directly. */
+function askedOf(ocsp: OcspConfig): RevocationSection {
+  const { scope, responders, origins, namedHosts, method, nonce, hash, timeLimit, deadline, tolerance, maxAge } = ocsp;
+  return revocationSection.parse({
+    gateway: { methods: "ocsp", scope, origins, operator: { ocsp: responders }, ...(namedHosts && { namedHosts }) },
+    ocsp: { method, nonce, hash, timeLimit: `${timeLimit}ms`, tolerance: `${tolerance}ms`, maxAge: `${maxAge}ms` },
+    deadline: `${deadline}ms`,
+  });
 }
 
 /** A TrE's own folder of roots, where this user may read it. */

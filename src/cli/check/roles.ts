@@ -80,13 +80,19 @@ async function judgeAs(
     return { role, would: "refuse", reason, message, statuses: [] };
   }
   const { revocation } = policy;
-  if (revocation === undefined)
+  if (revocation === undefined || verdict.settled)
     return { role, would: "accept", reason: undefined, message: verdict.status, statuses: [] };
   return { role, ...(await roleStatus(verdict, { ...policy, revocation }, world)) };
 }
 
 type EntryVerdict =
-  | { valid: true; path: readonly Certificate[]; status: string }
+  | {
+      valid: true;
+      path: readonly Certificate[];
+      status: string;
+      /** What came in-band leaves nothing to ask about. */
+      settled: boolean;
+    }
   | { valid: false; reason: string; message: string };
 
 /** As SeGW and H(e)NB judge each other in IKE_AUTH, the proof of possession taken for granted. */
@@ -107,6 +113,7 @@ function byIke(policy: RolePolicy, presented: readonly Certificate[], world: Rol
     trustedResponders: [],
     ocspTolerance: policy.inBand.tolerance,
     ocspMaxAge: policy.inBand.maxAge,
+    askedOcsp: policy.peerClass === "gateway" && policy.inBand.depth !== "off" ? asked(policy) : "off",
     profile: policy.profile,
   };
   const certificates = presented.map(({ der }) => der);
@@ -114,8 +121,19 @@ function byIke(policy: RolePolicy, presented: readonly Certificate[], world: Rol
   const peer = { ...identityOf(claim), certificates, ocspResponses, connectedTo: nameOf(connectedTo ?? claim) };
   const verdict = verifyCertificates(peer, verifier);
   if (!verdict.valid) return { valid: false, reason: verdict.refusal.reason, message: verdict.refusal.message };
-  const { path, ocsp } = verdict.verified;
-  return { valid: true, path, status: ocsp === "not checked" ? "its status is not checked" : `its status is ${ocsp}` };
+  const { path, ocsp, status } = verdict.verified;
+  const settled = policy.peerClass === "gateway" && status.answered.length > 0 && status.unanswered.length === 0;
+  return {
+    valid: true,
+    path,
+    settled,
+    status: ocsp === "not checked" ? "its status is not checked" : `its status is ${ocsp}`,
+  };
+}
+
+/** What is asked about where no valid response came in-band. */
+function asked({ revocation }: RolePolicy): "off" | "leaf" | "path" {
+  return revocation?.gateway === undefined ? "off" : (revocation.gateway.scope ?? "path");
 }
 
 /** As H(e)MS and H(e)NB judge each other in TLS. */
@@ -140,7 +158,7 @@ function byTls(policy: RolePolicy, presented: readonly Certificate[], world: Rol
   }
   const broken = brokenRule(policy, verdict.path);
   return broken === undefined
-    ? { valid: true, path: verdict.path, status: "its status is not checked" }
+    ? { valid: true, path: verdict.path, settled: false, status: "its status is not checked" }
     : { valid: false, reason: "ProfileViolated", message: broken };
 }
 

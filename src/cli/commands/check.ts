@@ -35,8 +35,8 @@ device ends with it.
   --crl FILE             CRLs, and
   --ocsp-response FILE   OCSP responses (DER) that say whether a certificate is revoked
   --crl-signer FILE      issuers of such CRLs that are no CAs of the paths (indirect CRLs)
-  --policy FILE.yaml     what each role would do: a role's configuration file (segw.yaml, henb.yaml), or one with
-                         a section \`revocation\`; its roots are trusted where --trust names none
+  --policy FILE.yaml     what each role would do: a role's configuration file (segw.yaml, henb.yaml, hems.yaml), or one
+                         with a section \`revocation\`; its roots are trusted where --trust names none
   --online               asks the servers of that policy; else --crl and --ocsp-response stand in for them
   --name NAME            the FQDN or address that the end entity is known or connected to by
   --profile PROFILE      what it is for, instead of a guess: ${CERTIFICATE_PROFILES.slice(0, 5).join(", ")},

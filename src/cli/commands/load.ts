@@ -10,8 +10,8 @@ const USAGE = `femtogate load: many devices that attach to a gateway, each with 
   femtogate load CONFIG.yaml [--count N] [--concurrency N] [--hold SECONDS] [--json]
 
 Attaches N times (1000), the configured devices in turn, with as many attempts under way as --concurrency says (16);
-keeps every IKE SA, holds them --hold seconds (0), then deletes them. Certificate authentication, no user data. Exit
-status 1 if an attempt failed.`;
+keeps every IKE SA, holds them --hold seconds (0), then deletes them. Certificates, and EAP-AKA after them where
+the configuration gives a device a hosting party; no user data. Exit status 1 if an attempt failed.`;
 
 export const command: Command = {
   name: "load",

@@ -2,7 +2,7 @@
  * Messages of EAP-AKA and EAP-AKA' (RFC 4187 9, 10.1; RFC 9048 3.1, 4): subtype, the attributes it must and may carry,
  * AT_MAC over the whole packet, and the encrypted attributes inside AT_ENCR_DATA.
  */
-import { createCipheriv, createDecipheriv, createHmac } from "node:crypto";
+import { createCipheriv, createDecipheriv, hash } from "node:crypto";
 import { type Bytes, sameSecret } from "../../bytes/bytes.ts";
 import { DecodeError } from "../../bytes/reader.ts";
 import { EAP_HEADER_LENGTH, encodeEap, trimEap } from "../packet.ts";
@@ -155,10 +155,14 @@ function refuseForeign(attributes: Attributes, variant: AkaVariant): void {
   if (found !== undefined) throw new DecodeError(found, ATTRIBUTES_AT, `does not belong in ${variant.name}`);
 }
 
-function macOf(variant: AkaVariant, kAut: Bytes, packet: Bytes, extra: Bytes | undefined): Bytes {
-  const hmac = createHmac(variant.hash, kAut).update(packet);
-  if (extra !== undefined) hmac.update(extra);
-  return hmac.digest().subarray(0, MAC_LENGTH);
+/** HMAC (RFC 2104 2) of two bare digests: for one message under a key of its own an Hmac object costs twice as much. */
+function macOf({ hash: name }: AkaVariant, kAut: Bytes, packet: Bytes, extra: Bytes | undefined): Bytes {
+  const pad = Buffer.alloc(HASH_BLOCK, 0x36);
+  for (let i = 0; i < kAut.length; i++) pad[i]! ^= kAut[i]!;
+  const inner = hash(name, Buffer.concat(extra === undefined ? [pad, packet] : [pad, packet, extra]), "buffer");
+  // From the inner pad to the outer one.
+  for (let i = 0; i < HASH_BLOCK; i++) pad[i]! ^= 0x36 ^ 0x5c;
+  return hash(name, Buffer.concat([pad, inner]), "buffer").subarray(0, MAC_LENGTH);
 }
 
 interface Format<N extends AttributeName> {
@@ -182,6 +186,8 @@ const SUBTYPE_AT = EAP_HEADER_LENGTH + 1;
 const ATTRIBUTES_AT = SUBTYPE_AT + 3;
 const BLOCK = 16;
 const MAC_LENGTH = 16;
+/** Octets of a block of SHA-1 and of SHA-256; K_aut has 16 or 32. */
+const HASH_BLOCK = 64;
 const NO_MAC = Buffer.alloc(MAC_LENGTH);
 
 function capitalized(name: string): string {

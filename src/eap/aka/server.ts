@@ -252,7 +252,7 @@ export class AkaServer implements ServerMethod<AkaServerWorld> {
 
   #authenticated({ imsi, vector, keys, nextPseudonym, nextReauth }: Challenge, indicate: boolean, id: number): Effects {
     const effects: Effects = [];
-    if (nextPseudonym !== undefined)
+    if (nextPseudonym !== undefined && this.#options.newPseudonym === undefined)
       effects.push({ kind: "store", record: { record: "pseudonym", username: nextPseudonym, imsi } });
     const { kEncr, kAut, reauthSecret: secret } = keys;
     if (nextReauth !== undefined)

@@ -31,14 +31,14 @@ export function makeChallenge(
   vector: AuthenticationVector,
   before: Challenge | undefined,
 ): Challenge {
-  const { options, variant } = context;
+  const { options } = context;
   const derivation = before?.derivation ?? offeredDerivations(context)[0]!;
   return {
     imsi,
     vector,
     derivation,
     keys: derivation.derive(context.identity, vector.ck, vector.ik),
-    nextPseudonym: options.pseudonyms ? freshUsername(variant.prefix.pseudonym, options.random) : undefined,
+    nextPseudonym: options.pseudonyms ? freshPseudonym(context, imsi) : undefined,
     nextReauth: options.maxReauthentications > 0 ? freshReauth(context) : undefined,
     resyncs: before?.resyncs ?? 0,
     renegotiated: before?.renegotiated ?? false,
@@ -49,6 +49,11 @@ export function makeChallenge(
 export function renegotiated(context: ServerContext, challenge: Challenge, derivation: KeyDerivation): Challenge {
   const keys = derivation.derive(context.identity, challenge.vector.ck, challenge.vector.ik);
   return { ...challenge, derivation, keys, renegotiated: true };
+}
+
+function freshPseudonym({ variant, options }: ServerContext, imsi: string): string {
+  const { pseudonym } = variant.prefix;
+  return options.newPseudonym?.(pseudonym, imsi) ?? freshUsername(pseudonym, options.random);
 }
 
 /** A fresh identity for the next fast re-authentication, with its realm (RFC 4187 5.4). */

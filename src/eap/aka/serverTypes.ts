@@ -14,6 +14,11 @@ export interface AkaServerOptions {
   alwaysAskIdentity: boolean;
   /** Gives pseudonyms (RFC 4187 4.1.1.5). */
   pseudonyms: boolean;
+  /**
+   * Makes a pseudonym that leads to its subscriber by itself, behind the prefix of its kind; without it one is drawn at
+   * random, and is to be stored.
+   */
+  newPseudonym?: (prefix: string, imsi: string) => string;
   /** Fast re-authentications after one full authentication; 0 turns them off (RFC 4187 5). */
   maxReauthentications: number;
   /** Realm behind the identities for fast re-authentication, which leads them back to this server (RFC 4187 5.4). */

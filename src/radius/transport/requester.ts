@@ -122,6 +122,8 @@ export class RadiusRequester {
     if (known !== undefined) return known;
     const socket = createSocket({ type: isIPv6(target.address) ? "udp6" : "udp4" });
     socket.on("error", () => {});
+    // A server that commits many at once answers many at once.
+    socket.once("listening", () => socket.setRecvBufferSize(RECEIVE_BUFFER));
     socket.on("message", (bytes, from) => {
       if (from.port === target.port && from.address === target.address)
         this.#perform(this.#client.received(server, channel, bytes));
@@ -176,3 +178,5 @@ export class RadiusRequester {
     );
   }
 }
+
+const RECEIVE_BUFFER = 4 * 1024 * 1024;

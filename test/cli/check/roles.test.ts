@@ -152,7 +152,7 @@ test("with --online the policy's servers are asked, and files do not stand in fo
 });
 
 test("each kind of certificate goes to the roles that take it, under its class's rule", async (t) => {
-  const { issue, classes, crl } = await world(t);
+  const { folder, issue, classes, crl } = await world(t);
   const policy = classes(
     "{ device: { methods: none }, gateway: { methods: crl }, managementServer: { methods: none } }",
   );
@@ -166,6 +166,17 @@ test("each kind of certificate goes to the roles that take it, under its class's
     const { file } = issue(kind, `${kind}.example`);
     assert.deepEqual(verdicts((await checkJson(file, "--policy", policy)).report), expected, kind);
   }
+  const hems = folder.write(
+    "hems.yaml",
+    `name: hems.example
+listen: [{ address: 127.0.0.1 }]
+credentials: { chain: c.pem, key: k.pem }
+trust: { roots: [manufacturer.pem] }
+revocation: { device: { methods: crl } }
+`,
+  );
+  const byTls = await checkJson(issue("henb-tls", "ap-9.example").file, "--policy", hems);
+  assert.deepEqual(verdicts(byTls.report), ["H(e)MS refuse NoStatusSource"]);
   const gateway = issue("segw", "segw.example");
   const asked = [gateway.file, "--policy", policy, "--profile", "segw"];
   assert.deepEqual(verdicts((await checkJson(...asked)).report), ["H(e)NB refuse NoStatusSource"]);
@@ -177,7 +188,7 @@ test("each kind of certificate goes to the roles that take it, under its class's
 });
 
 test("a device's file says what it wants of a gateway: name, TrE's roots, an OCSP response in-band", async (t) => {
-  const { pki, folder, issue, ocsp } = await world(t);
+  const { pki, url, folder, issue, ocsp } = await world(t);
   mkdirSync(folder.path("tre/roots"), { recursive: true });
   folder.writeCertificates("tre/roots/operator.pem", pki.ca("operator-root"));
   const policy = (name: string, inBand = "leaf") =>
@@ -195,7 +206,14 @@ test("a device's file says what it wants of a gateway: name, TrE's roots, an OCS
   assert.deepEqual([other.status, verdicts(other.report)], [1, ["H(e)NB refuse NameMismatch"]]);
   const off = await checkJson(gateway.file, "--policy", policy("segw.example", "off"));
   assert.deepEqual([off.status, verdicts(off.report)], [0, ["H(e)NB accept"]]);
+  // What did not come in-band is asked for (7.2.3-5).
+  const ask = policy("segw.example", `leaf, ask: [direct], responders: ['${url}/ocsp']`);
+  assert.deepEqual(verdicts((await checkJson(gateway.file, "--policy", ask)).report), ["H(e)NB undetermined"]);
+  assert.deepEqual(verdicts((await checkJson(gateway.file, "--policy", ask, "--online")).report), ["H(e)NB accept"]);
   pki.revoke(gateway.certificate.serial, "keyCompromise");
+  assert.deepEqual(verdicts((await checkJson(gateway.file, "--policy", ask, "--online")).report), [
+    "H(e)NB refuse CertificateRevoked",
+  ]);
   const bad = ["--ocsp-response", await ocsp(gateway.certificate, "segw-ca")];
   const revoked = await checkJson(gateway.file, "--policy", policy("segw.example"), ...bad);
   assert.deepEqual([revoked.status, verdicts(revoked.report)], [1, ["H(e)NB refuse CertificateRevoked"]]);

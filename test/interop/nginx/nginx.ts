@@ -55,6 +55,7 @@ http {
   ${temporary.map((kind) => `${kind}_temp_path ${join(folder, kind)};`).join("\n  ")}
   types { application/pkix-crl crl; }
   default_type application/octet-stream;
+  proxy_cache_path ${join(folder, "cache")} keys_zone=answers:1m;
   server {
     listen 127.0.0.1:${port};
     root ${join(folder, "files")};

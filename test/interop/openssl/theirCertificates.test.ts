@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { after, test } from "node:test";
-import { checkCrl } from "../../../src/trust/crl.ts";
+import { checkCrl, checkCrls } from "../../../src/trust/crl.ts";
 import { checkOcspResponse, type OcspVerdict } from "../../../src/trust/ocsp.ts";
 import { type PathRequest, validatePath } from "../../../src/trust/path.ts";
 import { checkServerName } from "../../../src/trust/serverName.ts";
-import { parseCrl } from "../../../src/x509/crl.ts";
+import { workingKey } from "../../../src/trust/workingKey.ts";
+import type { Certificate } from "../../../src/x509/certificate.ts";
+import { type Crl, parseCrl } from "../../../src/x509/crl.ts";
 import { buildOcspRequest, certIdOf, parseOcspRequest, sameCertId } from "../../../src/x509/ocsp.ts";
 import { OpenSsl } from "./openssl.ts";
 
@@ -122,6 +124,35 @@ for (const [kind, newKey] of Object.entries(KINDS)) {
   });
 }
 
+test("CRLs that openssl ca made with -crlexts: scopes, a delta CRL, and what is critical and not known", () => {
+  const openssl = hierarchy("P-256");
+  const [ca, leaf, other] = ["ca.pem", "leaf.pem", "other.pem"].map((file) => openssl.readCertificate(file));
+  const crlWith = (extensions: string) => {
+    openssl.run("ca", ...CA, "-gencrl", "-crlexts", extensions, "-out", "ext.crl.pem");
+    openssl.run("crl", "-in", "ext.crl.pem", "-outform", "DER", "-out", "ext.crl");
+    return parseCrl(openssl.read("ext.crl"));
+  };
+  const common = { issuer: ca!, time: Date.now(), tolerance: 2000, allowWeakAlgorithms: false };
+  const saying = (crl: Crl, certificate: Certificate) => {
+    const verdict = checkCrl({ ...common, crl, certificate });
+    return verdict.status === "invalid" ? verdict.problem.reason : verdict.status;
+  };
+  const [users, authorities, reasons, odd] = ["users", "authorities", "reasons", "odd"].map(crlWith) as Crl[];
+  assert.deepEqual([saying(users!, leaf!), saying(users!, other!)], ["good", "revoked"]);
+  assert.deepEqual([saying(authorities!, leaf!), saying(authorities!, other!)], ["OutOfScope", "OutOfScope"]);
+  // Revoked for superseded: the list covers that reason, and says nothing of the others.
+  assert.deepEqual([saying(reasons!, leaf!), saying(reasons!, other!)], ["ReasonsNotCovered", "revoked"]);
+  assert.equal(saying(odd!, leaf!), "UnknownCriticalExtension");
+  const [base, delta] = [crlWith("identified"), crlWith("delta")];
+  assert.deepEqual(delta.baseNumber, Buffer.from([0x10]));
+  assert.equal(saying(delta, leaf!), "DeltaWithoutBase");
+  const together = checkCrls({
+    ...{ certificate: leaf!, crls: [base, delta], useDeltas: true, ...common },
+    signerOf: () => workingKey(ca!, undefined),
+  });
+  assert.ok(together.status === "good" && together.evidence[0]?.delta !== undefined);
+});
+
 test("an OCSP request that openssl made reads: its certificates, hash and nonce", () => {
   const openssl = hierarchy("P-256");
   const [ca, leaf, other] = ["ca.pem", "leaf.pem", "other.pem"].map((file) => openssl.readCertificate(file));
@@ -234,4 +265,24 @@ extendedKeyUsage = OCSPSigning
 noCheck = ignored
 subjectKeyIdentifier = hash
 authorityKeyIdentifier = keyid
+[users]
+authorityKeyIdentifier = keyid
+issuingDistributionPoint = critical, @for_users
+[for_users]
+onlyuser = TRUE
+[authorities]
+issuingDistributionPoint = critical, @for_authorities
+[for_authorities]
+onlyCA = TRUE
+[reasons]
+issuingDistributionPoint = critical, @for_reasons
+[for_reasons]
+onlysomereasons = superseded, keyCompromise
+[odd]
+1.2.3.4 = critical, DER:0500
+[identified]
+authorityKeyIdentifier = keyid
+[delta]
+authorityKeyIdentifier = keyid
+2.5.29.27 = critical, DER:020110
 `;

@@ -69,6 +69,7 @@ export async function serveDevice(
   let tunnelInUse: Promise<void> = Promise.resolve();
   const exchanger = new HttpExchanger({ keepAlive: false });
   let stopping = false;
+  let told = false;
   const ended = Promise.withResolvers<DeviceState>();
   const fault = (what: string, error: unknown) => observer.fault(what, error);
 
@@ -116,6 +117,7 @@ export async function serveDevice(
   }
 
   async function giveBack(): Promise<void> {
+    told = false;
     management?.client.detached();
     await network?.clear().catch((error) => fault("the inner network cannot be taken back", error));
   }
@@ -136,7 +138,9 @@ export async function serveDevice(
   /** Only once users are served: a tunnel on hold is none to them. */
   function tellAttached(): void {
     const { state } = device;
-    if (state.kind !== "Attached" || stopping) return;
+    // A tunnel that is rekeyed is the same attachment.
+    if (state.kind !== "Attached" || stopping || told) return;
+    told = true;
     log.info(
       { event: "attached", addresses: state.addresses, dns: state.dns, ocsp: state.ocsp, eap: state.eap },
       `attached with ${state.addresses.join(" and ") || "no inner address"}`,

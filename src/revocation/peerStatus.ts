@@ -40,9 +40,13 @@ export class PeerStatus<Owner> {
 
   /** The status in words ("OCSP good"), or why the peer is refused. */
   async check(owner: Owner, path: readonly Certificate[]): Promise<string | StatusRefused> {
-    const verdict = await this.#options.source.check(path, this.#options.peerClass);
-    if (!verdict.accepted) return refusalOf(verdict.refusal);
+    // Kept from now on: whoever goes while the answer is awaited takes it along.
     this.#paths.set(owner, path);
+    const verdict = await this.#options.source.check(path, this.#options.peerClass);
+    if (!verdict.accepted) {
+      this.#paths.delete(owner);
+      return refusalOf(verdict.refusal);
+    }
     return describeStatus(verdict.certificates[0]);
   }
 

@@ -15,6 +15,8 @@ export interface FlowResult {
   ocsp: string;
   /** How the hosting party's round ended; absent where there was none. */
   eap?: string;
+  /** What the AAA server says of the device (A.1-4): whether a hosting party must follow, and what is granted. */
+  profile?: Record<string, unknown>;
   /** Inner addresses, separated by spaces. */
   address: string;
   /** What the device learnt of its H(e)MS, or why there was no session; absent where the machine allows no tunnel to it. */

@@ -69,6 +69,15 @@ export class LabLadder {
           text: `${record.peer} is authentic; its certificate: ${record.ocsp}`,
           details: record.path as string[],
         };
+      case "granted":
+        return {
+          kind: "note",
+          at,
+          who: GATEWAY_NAME,
+          verdict: "neutral",
+          text: String(record.text),
+          details: [],
+        };
       case "failed":
         return {
           kind: "note",

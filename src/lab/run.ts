@@ -38,8 +38,8 @@ export class Lab {
   readonly #options: LabOptions;
   readonly #roles: RoleProcess[] = [];
   readonly #leftOut: string[] = [];
-  /** What the gateway said of a device's attempt, by identity. */
-  readonly #refusals = new Map<string, RoleRecord>();
+  /** What the gateway said of a device's attempt, by event and identity. */
+  readonly #told = new Map<string, RoleRecord>();
   #ladder: LabLadder | undefined;
   #gateway: RoleProcess | undefined;
   #places: Places | undefined;
@@ -223,6 +223,8 @@ export class Lab {
         ...(typeof end.eap === "string" ? { eap: end.eap } : {}),
         address: (end.addresses as string[]).join(" "),
       });
+      const profile = (await this.#toldByGateway("granted", device.fqdn))?.profile;
+      if (profile !== undefined) flow.profile = profile as Record<string, unknown>;
       const management = await session;
       if (management !== undefined) flow.management = management;
       return this.#ping(flow, device, places);
@@ -232,7 +234,7 @@ export class Lab {
 
   /** The gateway knows why it refused; the device hears AUTHENTICATION_FAILED and no more (RFC 7296 2.21.2). */
   async #refusal(flow: FlowResult, end: RoleRecord): Promise<FlowResult> {
-    const told = end.by === "peer" ? await this.#gatewaysReason(flow.device) : undefined;
+    const told = end.by === "peer" ? await this.#toldByGateway("failed", flow.device) : undefined;
     const { reason } = told ?? end;
     const revoked = told === undefined ? "in-band revoked" : "device revoked";
     return {
@@ -244,9 +246,10 @@ export class Lab {
   }
 
   /** The two processes' lines come by different pipes, so the gateway's may come after the device's. */
-  async #gatewaysReason(device: string): Promise<RoleRecord | undefined> {
-    const isIt = (record: RoleRecord) => record.event === "failed" && record.peer === device;
-    return this.#refusals.get(device) ?? this.#gateway?.waitFor("reason", isIt, LINE_LIMIT).catch(() => undefined);
+  async #toldByGateway(event: "failed" | "granted", device: string): Promise<RoleRecord | undefined> {
+    const isIt = (record: RoleRecord) => record.event === event && deviceOf(record) === device;
+    const known = this.#told.get(`${event} ${device}`);
+    return known ?? this.#gateway?.waitFor(event, isIt, LINE_LIMIT).catch(() => undefined);
   }
 
   async #ping(flow: FlowResult, device: LabDevice, places: Places): Promise<FlowResult> {
@@ -267,10 +270,15 @@ export class Lab {
 
   #onRecord(name: string, record: RoleRecord): void {
     this.#options.report.record({ source: name, ...record });
-    if (name === GATEWAY_NAME && record.event === "failed" && typeof record.peer === "string")
-      this.#refusals.set(record.peer, record);
+    if (name === GATEWAY_NAME && (record.event === "failed" || record.event === "granted"))
+      this.#told.set(`${record.event} ${deviceOf(record)}`, record);
     this.#ladder?.record(name, record);
   }
+}
+
+/** Whom a record of the gateway is about. */
+function deviceOf({ peer, device }: RoleRecord): unknown {
+  return peer ?? device;
 }
 
 /** How the device's session with the H(e)MS ended. */

@@ -41,7 +41,7 @@ export async function createAaa(
       for (const { flow, fault, imsi, folder } of devices) {
         if (flow !== "A.2") continue;
         const [k, opc] = [randomBytes(16), randomBytes(16)];
-        await subscribers.add({ imsi, algorithm: "milenage", k, opc });
+        await subscribers.add({ imsi, algorithm: "milenage", k, opc, sessionTimeout: PARTY_SESSION });
         writeUsim(folder, imsi, fault === "wrongKey" ? randomBytes(16) : k, opc);
       }
     },
@@ -99,3 +99,6 @@ function writeUsim(home: string, imsi: string, k: Buffer, opc: Buffer): void {
   const card = { imsi, algorithm: { name: "milenage", k: k.toString("hex"), opc: opc.toString("hex") } };
   writeFileSync(join(folder, "usim.yaml"), stringify(card), { mode: 0o600 });
 }
+
+/** Seconds: shorter than what the AAA server grants a device alone, so that the subscriber's profile is seen at work. */
+const PARTY_SESSION = 3600;

@@ -24,7 +24,7 @@ import type { PeerCredentials, PeerEvidence, PeerRefusal } from "../tre/trustedE
 import { SignatureCache } from "../trust/signatureCache.ts";
 import type { Certificate } from "../x509/certificate.ts";
 import type { AaaChange, AaaClient, AaaGrant, AaaSession } from "./aaa/client.ts";
-import { AaaSessions } from "./aaa/sessions.ts";
+import { AaaSessions, type AaaSessionsOptions } from "./aaa/sessions.ts";
 import { AddressPool } from "./addressPool.ts";
 import type { GatewayConfig } from "./config.ts";
 import { Filters } from "./filters.ts";
@@ -53,6 +53,8 @@ export interface GatewayOptions {
   status: StatusSource | undefined;
   /** A device was sent away because its certificate is good no longer (see `revocation.disconnectOn`). */
   onDeviceLost(sa: IkeSaId, refusal: PeerRefusal): void;
+  /** A device is attached with a profile of the AAA server's. */
+  onGranted: AaaSessionsOptions["onGranted"];
   /** The AAA server has changed what an attached device is granted. */
   onGrantChanged(sa: IkeSaId, device: string, grant: AaaGrant): void;
   /** What goes wrong with a session at the AAA server. */
@@ -205,6 +207,7 @@ export class SecurityGateway implements IkeDecisions {
       usageOf: (sa) => this.#usage.of(sa),
       hasFilter: (name) => this.#filters.has(name),
       onEnd: (sa, cause) => void this.service.command(sa, "close", cause),
+      onGranted: this.#options.onGranted,
       onChanged: (sa, device, grant, filterChanged) => {
         this.#options.onGrantChanged(sa, device, grant);
         // A new CHILD SA in the old one's place has the new filter upon it; keys and the device see no more than that.

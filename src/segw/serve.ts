@@ -14,6 +14,7 @@ import { createLogger } from "../observe/log.ts";
 import { HttpExchanger } from "../revocation/httpExchange.ts";
 import { HttpOcspTransport, ocspLimits } from "../revocation/ocspTransport.ts";
 import { openStatusIfUsed } from "../revocation/open.ts";
+import type { AaaProfile } from "./aaa/client.ts";
 import { openAaaClient } from "./aaa/open.ts";
 import { type GatewayConfig, gatewayConfig } from "./config.ts";
 import { type GatewayCredentials, SecurityGateway } from "./gateway.ts";
@@ -80,6 +81,11 @@ export async function serveGateway(
         `a device is sent away: ${refusal.message} (${refusal.reason})`,
       ),
     onAaaProblem,
+    onGranted: (sa, device, hostingParty, profile) =>
+      log.info(
+        { event: "granted", sa, device, hostingParty, profile },
+        `${device} has its profile of the AAA server: ${describeProfile(profile)}`,
+      ),
     onGrantChanged: (sa, device, grant) =>
       log.info({ event: "grantChanged", sa, device, ...grant }, `the AAA server changes what ${device} is granted`),
     postJson,
@@ -126,6 +132,16 @@ function readCredentials(
     ownRoots: credentials.roots.flatMap((path) => readCertificates(at(path))),
     deviceRoots: trust.roots.flatMap((path) => readCertificates(at(path))),
   };
+}
+
+function describeProfile({ secondRound, sessionTimeout, filter, addresses = [] }: AaaProfile): string {
+  const granted = [
+    `a hosting party is ${secondRound}`,
+    ...(sessionTimeout === undefined ? [] : [`${sessionTimeout} s`]),
+    ...(filter === undefined ? [] : [`filter ${filter}`]),
+    ...addresses,
+  ];
+  return granted.join(", ");
 }
 
 /** Milliseconds for a query about our own certificates. */

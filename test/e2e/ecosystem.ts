@@ -190,6 +190,7 @@ export class SimulatedGateway extends Party {
       ocspTransport: eco.ocspTransport,
       status: eco.statusService(config, credentials),
       aaa,
+      onGranted: () => undefined,
       onGrantChanged: () => undefined,
       onAaaProblem: () => undefined,
       onDeviceLost: (_sa, refusal) => this.lost.push(refusal.reason),

@@ -31,7 +31,16 @@ const scratch = mkdtempSync(join(tmpdir(), "femtogate-labtest-"));
 after(() => rmSync(scratch, { recursive: true }));
 
 const TARGET = "10.40.0.2";
-const ESTABLISHED = { flow: "A.1", expected: "established", result: "established", reason: "", ocsp: "in-band good" };
+const ESTABLISHED = {
+  flow: "A.1",
+  expected: "established",
+  result: "established",
+  reason: "",
+  ocsp: "in-band good",
+  profile: { secondRound: "allowed", sessionTimeout: 86_400 },
+};
+/** The subscriber's session is shorter than what the AAA server grants a device alone. */
+const COMBINED = { ...ESTABLISHED, flow: "A.2", profile: { secondRound: "required", sessionTimeout: 3_600 } };
 const REFUSED = {
   flow: "A.1",
   expected: "refused",
@@ -52,8 +61,8 @@ const WHOLE = [
   { ...ESTABLISHED, device: fqdn(2), address: "10.64.0.2" },
   { ...REFUSED, device: fqdn(3) },
   { ...REFUSED, device: fqdn(4), reason: "DeviceNotAuthorized", expectedReason: "DeviceNotAuthorized", ocsp: "" },
-  { ...ESTABLISHED, flow: "A.2", device: fqdn(5), address: "10.64.0.3", eap: "aka success" },
-  { ...ESTABLISHED, flow: "A.2", device: fqdn(6), address: "10.64.0.4", eap: "aka' success" },
+  { ...COMBINED, device: fqdn(5), address: "10.64.0.3", eap: "aka success" },
+  { ...COMBINED, device: fqdn(6), address: "10.64.0.4", eap: "aka' success" },
   {
     ...REFUSED,
     flow: "A.2",
@@ -196,6 +205,7 @@ test("the ladder shows EAP, Diameter and the HSS beside IKE (TS 33.320 A.2)", { 
     /aaa\.operator\.example +─ Diameter SAR ─+▶ hss\.operator\.example/,
     /segw\.operator\.example +◀─ Diameter DEA ─+ aaa\.operator\.example\n[^▶]*EAP-Master-Session-Key\(64 octets\)/,
     /IKEv2 IKE_AUTH response \d ─+ segw.*\n.*EAP\(success\)/,
+    /• ap-0005\.henb\.example has its profile of the AAA server: a hosting party is required/,
     /✔ attached, inner address /,
     /segw\.operator\.example +─ Diameter ACR ─+▶ aaa\.operator\.example/,
   ]) {

@@ -36,6 +36,11 @@ export interface AaaGrant {
   filter?: string;
 }
 
+/** What the server says of a device that is attached (TS 33.320 A.1-4): what it had to do, and what it is granted. */
+export interface AaaProfile extends AaaGrant {
+  secondRound: "required" | "allowed";
+}
+
 /** What a server may change of a session that stands. */
 export type AaaChange = Pick<AaaGrant, "sessionTimeout" | "filter">;
 

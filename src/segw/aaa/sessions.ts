@@ -7,7 +7,7 @@ import type { ChildSaUsage } from "../../esp/dataPlane.ts";
 import type { EapRelayed, IkeSaId, PeerIdentity } from "../../ike/sa/effects.ts";
 import type { Clock, Milliseconds, Random, Timers } from "../../sim/environment.ts";
 import type { PeerRefusal } from "../../tre/trustedEnvironment.ts";
-import type { AaaChange, AaaClient, AaaGrant, AaaSession, DeviceAuthorization } from "./client.ts";
+import type { AaaChange, AaaClient, AaaGrant, AaaProfile, AaaSession, DeviceAuthorization } from "./client.ts";
 
 export interface AaaSessionsOptions {
   client: AaaClient;
@@ -22,6 +22,8 @@ export interface AaaSessionsOptions {
   hasFilter(name: string): boolean;
   /** The server wants it ended, or its time is over. */
   onEnd(sa: IkeSaId, cause: "detachedByAaa" | "sessionTimeout"): void;
+  /** A device is attached, with that profile; `party` is the hosting party's name, where there is one. */
+  onGranted(sa: IkeSaId, device: string, party: string | undefined, profile: AaaProfile): void;
   /** What an attached device is granted has changed; `filterChanged` if the data plane is to know. */
   onChanged(sa: IkeSaId, device: string, grant: AaaGrant, filterChanged: boolean): void;
   /** Hears why a session that was to be authorized anew was not. */
@@ -30,6 +32,7 @@ export interface AaaSessionsOptions {
 
 interface Kept {
   session: AaaSession;
+  secondRound: AaaProfile["secondRound"];
   grant: AaaGrant;
   startedAt: Milliseconds | undefined;
   /** The server keeps a session of that name. */
@@ -64,6 +67,7 @@ export class AaaSessions {
     const id = `${name};${random.bytes(4).readUInt32BE()};${this.#count}`;
     const session: AaaSession = { id, device, from, party: undefined, addresses: [], user: undefined, context: {} };
     const idle = {
+      secondRound: "allowed",
       startedAt: undefined,
       authorized: false,
       timedFrom: 0,
@@ -81,6 +85,7 @@ export class AaaSessions {
     const answer = await this.#options.client.authorize(kept.session);
     if (answer.kind === "refused") return answer;
     kept.authorized = true;
+    kept.secondRound = answer.secondRound;
     const refusal = this.#cannotApply(answer.grant, kept.session.device);
     if (refusal !== undefined) return { kind: "refused", refusal };
     kept.grant = { ...kept.grant, ...answer.grant };
@@ -122,11 +127,13 @@ export class AaaSessions {
   attached(sa: IkeSaId, addresses: readonly string[]): void {
     const kept = this.#bySa.get(sa);
     if (kept === undefined) return;
-    const { clock, client } = this.#options;
+    const { clock, client, onGranted } = this.#options;
+    const { session, secondRound, grant } = kept;
     kept.startedAt = clock.now();
     kept.timedFrom = kept.startedAt;
-    kept.session.addresses = addresses;
-    client.started(kept.session);
+    session.addresses = addresses;
+    client.started(session);
+    onGranted(sa, session.device, session.user ?? session.party, { secondRound, ...grant });
     this.#armTimeout(sa, kept);
   }
 

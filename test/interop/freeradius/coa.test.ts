@@ -55,6 +55,7 @@ async function attached(ends: AsyncDisposableStack) {
     usageOf: () => ({ inboundBytes: 0, outboundBytes: 0 }),
     hasFilter: (name) => name === "guests",
     onEnd: (_sa, cause) => ended.push(cause),
+    onGranted: () => undefined,
     onChanged: (_sa, _device, grant) => changes.push(grant),
     onProblem: () => undefined,
   });

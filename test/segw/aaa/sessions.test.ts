@@ -106,6 +106,7 @@ async function scene(ends: AsyncDisposableStack, protocol: "diameter" | "radius"
       ended.push({ sa, cause });
       hearing.emit("end", cause);
     },
+    onGranted: () => undefined,
     onChanged: (_sa, _device, grant) => void hearing.emit("change", grant),
     onProblem: (problem) => problems.push(problem),
   });
@@ -287,6 +288,7 @@ test("a session's time runs out at the gateway, and rekeying does not lengthen i
     usageOf: () => ({ inboundBytes: 0, outboundBytes: 0 }),
     hasFilter: () => true,
     onEnd: (sa, cause) => sessions.gone(sa, cause),
+    onGranted: () => undefined,
     onChanged: () => undefined,
     onProblem: () => undefined,
   });
@@ -326,6 +328,7 @@ test("re-authorizations of one session follow each other, and only a word of the
     usageOf: () => ({ inboundBytes: 0, outboundBytes: 0 }),
     hasFilter: () => true,
     onEnd: (sa, cause) => heard.push(`end ${sa} ${cause}`),
+    onGranted: () => undefined,
     onChanged: (sa, _device, { sessionTimeout }) => heard.push(`changed ${sa} ${sessionTimeout}`),
     onProblem: (problem) => heard.push(problem.split(":")[0]!),
   });
@@ -391,6 +394,7 @@ test("a server that does not want to hear of a session's end holds nobody up for
     usageOf: () => ({ inboundBytes: 0, outboundBytes: 0 }),
     hasFilter: () => true,
     onEnd: () => undefined,
+    onGranted: () => undefined,
     onChanged: () => undefined,
     onProblem: () => undefined,
   });
@@ -441,6 +445,7 @@ test("a server hears of the end of what it has let in, and accounting ends where
       usageOf: () => ({ inboundBytes: 0, outboundBytes: 0 }),
       hasFilter: () => true,
       onEnd: () => undefined,
+      onGranted: () => undefined,
       onChanged: () => undefined,
       onProblem: () => undefined,
     });

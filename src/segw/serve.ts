@@ -84,7 +84,7 @@ export async function serveGateway(
     onGranted: (sa, device, hostingParty, profile) =>
       log.info(
         { event: "granted", sa, device, hostingParty, profile },
-        `${device} has its profile of the AAA server: ${describeProfile(profile)}`,
+        `${device} is granted: ${describeProfile(profile)}`,
       ),
     onGrantChanged: (sa, device, grant) =>
       log.info({ event: "grantChanged", sa, device, ...grant }, `the AAA server changes what ${device} is granted`),
@@ -136,7 +136,7 @@ function readCredentials(
 
 function describeProfile({ secondRound, sessionTimeout, filter, addresses = [] }: AaaProfile): string {
   const granted = [
-    `a hosting party is ${secondRound}`,
+    `hosting party ${secondRound}`,
     ...(sessionTimeout === undefined ? [] : [`${sessionTimeout} s`]),
     ...(filter === undefined ? [] : [`filter ${filter}`]),
     ...addresses,

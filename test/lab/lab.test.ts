@@ -205,7 +205,7 @@ test("the ladder shows EAP, Diameter and the HSS beside IKE (TS 33.320 A.2)", { 
     /aaa\.operator\.example +─ Diameter SAR ─+▶ hss\.operator\.example/,
     /segw\.operator\.example +◀─ Diameter DEA ─+ aaa\.operator\.example\n[^▶]*EAP-Master-Session-Key\(64 octets\)/,
     /IKEv2 IKE_AUTH response \d ─+ segw.*\n.*EAP\(success\)/,
-    /• ap-0005\.henb\.example has its profile of the AAA server: a hosting party is required/,
+    /• ap-0005\.henb\.example is granted: hosting party required, 3600 s/,
     /✔ attached, inner address /,
     /segw\.operator\.example +─ Diameter ACR ─+▶ aaa\.operator\.example/,
   ]) {

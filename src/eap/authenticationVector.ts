@@ -23,8 +23,7 @@ export const AMF_PLAIN: Bytes = Buffer.from("0000", "hex");
 /** A vector for a RAND and a SQN that were never used before. CK and IK are plain, whatever AMF says. */
 export function makeVector(functions: AkaFunctions, rand: Bytes, sqn: number, amf: Bytes): AuthenticationVector {
   const sqnBytes = sqnToBytes(sqn);
-  const { res, ck, ik, ak } = functions.f2345(rand);
-  const mac = functions.f1(rand, sqnBytes, amf);
+  const { mac, res, ck, ik, ak } = functions.vector(rand, sqnBytes, amf);
   return { rand, autn: Buffer.concat([xor(sqnBytes, ak), amf, mac]), xres: res, ck, ik };
 }
 

@@ -17,33 +17,41 @@ export function milenage(k: Bytes, opc: Bytes): AkaFunctions {
     requireLength("RAND", rand, AkaLength.RAND);
     return encrypt(xor(rand, opc));
   };
-  const out1 = (rand: Bytes, sqn: Bytes, amf: Bytes): Bytes => {
+  /** What OUT1 is the cipher of: TEMP xor rot(IN1 xor OPc, r1) xor c1, where c1 is zero and r1 is 64 (TS 35.206 4.1). */
+  const input1 = (temp: Bytes, sqn: Bytes, amf: Bytes): Bytes => {
     requireLength("SQN", sqn, AkaLength.SQN);
     requireLength("AMF", amf, AkaLength.AMF);
-    const in1 = Buffer.concat([sqn, amf, sqn, amf]);
-    // c1 is zero and r1 is 64 (TS 35.206 4.1).
-    return xor(encrypt(xor(temp(rand), rotate(xor(in1, opc), 64))), opc);
+    return xor(temp, rotate(xor(Buffer.concat([sqn, amf, sqn, amf]), opc), 64));
   };
-  /** OUT2 to OUT5: E(rot(TEMP xor OPc, r) xor c) xor OPc, where c has one bit set in its last octet. */
+  const out1 = (rand: Bytes, sqn: Bytes, amf: Bytes): Bytes => xor(encrypt(input1(temp(rand), sqn, amf)), opc);
+  /** The same of OUT2 to OUT5: rot(TEMP xor OPc, r) xor c, where c has one bit set in its last octet. */
   const input = (masked: Bytes, r: number, c: number): Bytes => {
     const block = rotate(masked, r);
     block[BLOCK - 1]! ^= c;
     return block;
   };
+  const inputs234 = (temp: Bytes): readonly Bytes[] => {
+    const masked = xor(temp, opc);
+    return [input(masked, 0, 1), input(masked, 32, 2), input(masked, 64, 4)];
+  };
+  const outputs234 = (out: Bytes) => {
+    const out2 = xor(out.subarray(0, 16), opc);
+    return {
+      res: out2.subarray(8),
+      ck: xor(out.subarray(16, 32), opc),
+      ik: xor(out.subarray(32, 48), opc),
+      ak: out2.subarray(0, AkaLength.AK),
+    };
+  };
 
   return {
     f1: (rand, sqn, amf) => out1(rand, sqn, amf).subarray(0, 8),
     f1Star: (rand, sqn, amf) => out1(rand, sqn, amf).subarray(8),
-    f2345(rand) {
-      const masked = xor(temp(rand), opc);
-      const out = encrypt(Buffer.concat([input(masked, 0, 1), input(masked, 32, 2), input(masked, 64, 4)]));
-      const out2 = xor(out.subarray(0, 16), opc);
-      return {
-        res: out2.subarray(8),
-        ck: xor(out.subarray(16, 32), opc),
-        ik: xor(out.subarray(32, 48), opc),
-        ak: out2.subarray(0, AkaLength.AK),
-      };
+    f2345: (rand) => outputs234(encrypt(Buffer.concat(inputs234(temp(rand))))),
+    vector(rand, sqn, amf) {
+      const block = temp(rand);
+      const out = encrypt(Buffer.concat([...inputs234(block), input1(block, sqn, amf)]));
+      return { mac: xor(out.subarray(48), opc).subarray(0, 8), ...outputs234(out) };
     },
     f5Star: (rand) => xor(encrypt(input(xor(temp(rand), opc), 96, 8)), opc).subarray(0, AkaLength.AK),
   };

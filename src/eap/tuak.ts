@@ -30,20 +30,23 @@ export function tuak(k: Bytes, topc: Bytes, options: TuakOptions = TUAK_DEFAULTS
     if (sqn !== undefined) requireLength("SQN", sqn, AkaLength.SQN);
     return permute(k, topc, instance, { rand, amf, sqn }, iterations);
   };
+  const f1: AkaFunctions["f1"] = (rand, sqn, amf) => read(run((mac / 64) << 3, rand, amf, sqn), Field.top, mac / 8);
+  const f2345: AkaFunctions["f2345"] = (rand) => {
+    // RES of 32 bits is coded as 0, the others as their number of 64-bit words.
+    const lengths = (Math.floor(res / 64) << 3) | (ck === 256 ? 4 : 0) | (ik === 256 ? 2 : 0);
+    const out = run(Instance.f2345 | lengths, rand);
+    return {
+      res: read(out, Field.top, res / 8),
+      ck: read(out, Field.ck, ck / 8),
+      ik: read(out, Field.ik, ik / 8),
+      ak: read(out, Field.ak, AkaLength.AK),
+    };
+  };
   return {
-    f1: (rand, sqn, amf) => read(run((mac / 64) << 3, rand, amf, sqn), Field.top, mac / 8),
+    f1,
     f1Star: (rand, sqn, amf) => read(run(Instance.f1Star | ((mac / 64) << 3), rand, amf, sqn), Field.top, mac / 8),
-    f2345(rand) {
-      // RES of 32 bits is coded as 0, the others as their number of 64-bit words.
-      const lengths = (Math.floor(res / 64) << 3) | (ck === 256 ? 4 : 0) | (ik === 256 ? 2 : 0);
-      const out = run(Instance.f2345 | lengths, rand);
-      return {
-        res: read(out, Field.top, res / 8),
-        ck: read(out, Field.ck, ck / 8),
-        ik: read(out, Field.ik, ik / 8),
-        ak: read(out, Field.ak, AkaLength.AK),
-      };
-    },
+    f2345,
+    vector: (rand, sqn, amf) => ({ mac: f1(rand, sqn, amf), ...f2345(rand) }),
     f5Star: (rand) => read(run(Instance.f5Star, rand), Field.ak, AkaLength.AK),
   };
 }

@@ -9,10 +9,12 @@ import type { Bytes } from "../../bytes/bytes.ts";
 
 /** `length` octets from a key of 20 octets (XKEY). */
 export function fips186Prf(key: Bytes, length: number): Bytes {
-  const xkey = Uint32Array.from({ length: WORDS }, (_, i) => key.readUInt32BE(4 * i));
+  const xkey = new Uint32Array(WORDS);
+  for (let i = 0; i < WORDS; i++) xkey[i] = key.readUInt32BE(4 * i);
+  const w = new Uint32Array(WORDS);
   const output = Buffer.alloc(Math.ceil(length / 20) * 20);
   for (let at = 0; at < output.length; at += 20) {
-    const w = compress(xkey);
+    compress(xkey, w);
     for (let i = 0; i < WORDS; i++) output.writeUInt32BE(w[i]!, at + 4 * i);
     // XKEY = (1 + XKEY + w) mod 2^160, with the carry from the last word to the first.
     let carry = 1;
@@ -25,19 +27,31 @@ export function fips186Prf(key: Bytes, length: number): Bytes {
   return output.subarray(0, length);
 }
 
-/** G(t, c): SHA-1's initial value run through its compression function with the block c | zeros. */
-function compress(c: Uint32Array): Uint32Array {
-  const schedule = new Uint32Array(80);
+/** G(t, c) into `output`: SHA-1's initial value run through its compression function with the block c | zeros. */
+function compress(c: Uint32Array, output: Uint32Array): void {
+  schedule.fill(0, WORDS, 16);
   schedule.set(c);
   for (let t = 16; t < 80; t++)
     schedule[t] = rotate(schedule[t - 3]! ^ schedule[t - 8]! ^ schedule[t - 14]! ^ schedule[t - 16]!, 1);
   let [a, b, d, e, f]: Words = INITIAL;
+  // Words stay signed here: an unsigned one is more than the engine's integers hold.
   for (let t = 0; t < 80; t++) {
-    const next = (rotate(a, 5) + mix(t, b, d, e) + f + ROUND_CONSTANTS[Math.floor(t / 20)]! + schedule[t]!) >>> 0;
-    [a, b, d, e, f] = [next, a, rotate(b, 30), d, e];
+    const next = (rotate(a, 5) + mix(t, b, d, e) + f + ROUND_CONSTANTS[(t / 20) | 0]! + schedule[t]!) | 0;
+    f = e;
+    e = d;
+    d = rotate(b, 30);
+    b = a;
+    a = next;
   }
-  return Uint32Array.of(INITIAL[0] + a, INITIAL[1] + b, INITIAL[2] + d, INITIAL[3] + e, INITIAL[4] + f);
+  output[0] = INITIAL[0] + a;
+  output[1] = INITIAL[1] + b;
+  output[2] = INITIAL[2] + d;
+  output[3] = INITIAL[3] + e;
+  output[4] = INITIAL[4] + f;
 }
+
+/** Of the one compression under way: a fresh one for each was a quarter of its time. */
+const schedule = new Int32Array(80);
 
 type Words = readonly [number, number, number, number, number];
 
@@ -49,9 +63,9 @@ function mix(t: number, x: number, y: number, z: number): number {
 }
 
 function rotate(word: number, bits: number): number {
-  return ((word << bits) | (word >>> (32 - bits))) >>> 0;
+  return (word << bits) | (word >>> (32 - bits));
 }
 
 const WORDS = 5;
-const INITIAL: Words = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
-const ROUND_CONSTANTS = [0x5a82_7999, 0x6ed9_eba1, 0x8f1b_bcdc, 0xca62_c1d6] as const;
+const INITIAL: Words = [0x6745_2301, 0xefcd_ab89 | 0, 0x98ba_dcfe | 0, 0x1032_5476, 0xc3d2_e1f0 | 0];
+const ROUND_CONSTANTS = [0x5a82_7999, 0x6ed9_eba1, 0x8f1b_bcdc | 0, 0xca62_c1d6 | 0] as const;

@@ -2,8 +2,9 @@
  * Keys of EAP-AKA (RFC 4187 7) and EAP-AKA' (RFC 9048 3.3, TS 33.402 Annex A), for full authentication and fast
  * re-authentication. `identity` is always the string that the peer sent last, as it stands.
  */
-import { createHash, createHmac } from "node:crypto";
+import { createHmac } from "node:crypto";
 import type { Bytes } from "../../bytes/bytes.ts";
+import { digest } from "../../bytes/digest.ts";
 import { fips186Prf } from "./fips186.ts";
 
 /** What a full authentication gives. */
@@ -24,14 +25,14 @@ export interface SessionKeys {
 
 /** Full authentication of EAP-AKA: MK = SHA1(Identity | IK | CK), then the generator of FIPS 186-2. */
 export function akaKeys(identity: Bytes, ck: Bytes, ik: Bytes): AkaKeys {
-  const mk = createHash("sha1").update(identity).update(ik).update(ck).digest();
+  const mk = digest("sha1", identity, ik, ck);
   const stream = fips186Prf(mk, 160);
   return { kEncr: part(stream, 0, 16), kAut: part(stream, 16, 16), reauthSecret: mk, ...sessionKeys(stream, 32) };
 }
 
 /** Fast re-authentication of EAP-AKA: XKEY' = SHA1(Identity | counter | NONCE_S | MK). */
 export function akaReauthKeys(mk: Bytes, identity: Bytes, counter: number, nonceS: Bytes): SessionKeys {
-  const xkey = createHash("sha1").update(identity).update(u16(counter)).update(nonceS).update(mk).digest();
+  const xkey = digest("sha1", identity, u16(counter), nonceS, mk);
   return sessionKeys(fips186Prf(xkey, 128), 0);
 }
 

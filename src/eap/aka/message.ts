@@ -2,8 +2,9 @@
  * Messages of EAP-AKA and EAP-AKA' (RFC 4187 9, 10.1; RFC 9048 3.1, 4): subtype, the attributes it must and may carry,
  * AT_MAC over the whole packet, and the encrypted attributes inside AT_ENCR_DATA.
  */
-import { createCipheriv, createDecipheriv, hash } from "node:crypto";
+import { createCipheriv, createDecipheriv } from "node:crypto";
 import { type Bytes, sameSecret } from "../../bytes/bytes.ts";
+import { digest } from "../../bytes/digest.ts";
 import { DecodeError } from "../../bytes/reader.ts";
 import { EAP_HEADER_LENGTH, encodeEap, trimEap } from "../packet.ts";
 import {
@@ -127,9 +128,10 @@ export function encryptAttributes(
 ): Required<Pick<Attributes, "AT_IV" | "AT_ENCR_DATA">> {
   const bare = encodeAttributes(attributes);
   const missing = (BLOCK - (bare.length % BLOCK)) % BLOCK;
-  const padding = missing === 0 ? Buffer.alloc(0) : encodeAttributes({ AT_PADDING: missing - 2 });
+  const whole = missing === 0 ? bare : Buffer.concat([bare, encodeAttributes({ AT_PADDING: missing - 2 })]);
+  // Of whole blocks without padding nothing is left for `final`.
   const cipher = createCipheriv("aes-128-cbc", kEncr, iv).setAutoPadding(false);
-  return { AT_IV: iv, AT_ENCR_DATA: Buffer.concat([cipher.update(bare), cipher.update(padding), cipher.final()]) };
+  return { AT_IV: iv, AT_ENCR_DATA: cipher.update(whole) };
 }
 
 /** The attributes inside AT_ENCR_DATA; throws DecodeError. Call it after AT_MAC was found right. */
@@ -159,10 +161,10 @@ function refuseForeign(attributes: Attributes, variant: AkaVariant): void {
 function macOf({ hash: name }: AkaVariant, kAut: Bytes, packet: Bytes, extra: Bytes | undefined): Bytes {
   const pad = Buffer.alloc(HASH_BLOCK, 0x36);
   for (let i = 0; i < kAut.length; i++) pad[i]! ^= kAut[i]!;
-  const inner = hash(name, Buffer.concat(extra === undefined ? [pad, packet] : [pad, packet, extra]), "buffer");
+  const inner = extra === undefined ? digest(name, pad, packet) : digest(name, pad, packet, extra);
   // From the inner pad to the outer one.
   for (let i = 0; i < HASH_BLOCK; i++) pad[i]! ^= 0x36 ^ 0x5c;
-  return hash(name, Buffer.concat([pad, inner]), "buffer").subarray(0, MAC_LENGTH);
+  return digest(name, pad, inner).subarray(0, MAC_LENGTH);
 }
 
 interface Format<N extends AttributeName> {

@@ -7,8 +7,8 @@
  * Accounting has none (RFC 2869 5.19): FreeRADIUS computes one in an Accounting-Response over other octets than in any
  * other answer, and takes ours for forged.
  */
-import { hash } from "node:crypto";
 import { type Bytes, sameSecret } from "../../bytes/bytes.ts";
+import { digest } from "../../bytes/digest.ts";
 import { Code } from "./numbers.ts";
 import { type Attribute, AUTHENTICATOR_LENGTH, encodePacket, HEADER_LENGTH, isNamed } from "./packet.ts";
 
@@ -124,7 +124,7 @@ function answersAccessRequest(code: number): boolean {
 }
 
 function md5(bytes: Bytes, secret: Bytes): Bytes {
-  return hash("md5", Buffer.concat([bytes, secret]), "buffer");
+  return digest("md5", bytes, secret);
 }
 
 /**
@@ -135,12 +135,11 @@ function hmac(bytes: Bytes, secret: Bytes): Bytes {
   let pads = PADS.get(secret);
   if (pads === undefined) {
     const key = Buffer.alloc(HMAC_BLOCK);
-    (secret.length > HMAC_BLOCK ? hash("md5", secret, "buffer") : secret).copy(key);
+    (secret.length > HMAC_BLOCK ? digest("md5", secret) : secret).copy(key);
     pads = { inner: key.map((octet) => octet ^ 0x36) as Bytes, outer: key.map((octet) => octet ^ 0x5c) as Bytes };
     PADS.set(secret, pads);
   }
-  const inner = hash("md5", Buffer.concat([pads.inner, bytes]), "buffer");
-  return hash("md5", Buffer.concat([pads.outer, inner]), "buffer");
+  return digest("md5", pads.outer, digest("md5", pads.inner, bytes));
 }
 
 const PADS = new WeakMap<Bytes, { inner: Bytes; outer: Bytes }>();

@@ -1,6 +1,6 @@
 /** The MSK in MS-MPPE-Recv-Key and MS-MPPE-Send-Key (RFC 2548 2.4.2 and 2.4.3, RFC 3079 for which half is which). */
-import { hash } from "node:crypto";
 import { type Bytes, EMPTY } from "../../bytes/bytes.ts";
+import { digest } from "../../bytes/digest.ts";
 import type { Random } from "../../sim/environment.ts";
 import { type Attribute, attribute, attributeOf, type RadiusPacket } from "./packet.ts";
 
@@ -39,17 +39,15 @@ export function mskOf(packet: RadiusPacket, secret: Bytes, requestAuthenticator:
 }
 
 function hide(key: Bytes, secret: Bytes, requestAuthenticator: Bytes, salt: Bytes): Bytes {
-  const plain = Buffer.alloc(Math.ceil((1 + key.length) / BLOCK) * BLOCK);
-  plain[0] = key.length;
-  key.copy(plain, 1);
-  const hidden = Buffer.alloc(plain.length);
+  // The salt, then the key with its length in front and zeros behind, hidden where it stands.
+  const value = Buffer.concat([salt, Buffer.of(key.length), key], 2 + Math.ceil((1 + key.length) / BLOCK) * BLOCK);
   let previous: Bytes = Buffer.concat([requestAuthenticator, salt]);
-  for (let at = 0; at < plain.length; at += BLOCK) {
-    const mask = hash("md5", Buffer.concat([secret, previous]), "buffer");
-    for (let i = 0; i < BLOCK; i++) hidden[at + i] = plain[at + i]! ^ mask[i]!;
-    previous = hidden.subarray(at, at + BLOCK);
+  for (let at = 2; at < value.length; at += BLOCK) {
+    const mask = digest("md5", secret, previous);
+    for (let i = 0; i < BLOCK; i++) value[at + i]! ^= mask[i]!;
+    previous = value.subarray(at, at + BLOCK);
   }
-  return Buffer.concat([salt, hidden]);
+  return value;
 }
 
 function reveal(value: Bytes, secret: Bytes, requestAuthenticator: Bytes): Bytes | undefined {
@@ -59,7 +57,7 @@ function reveal(value: Bytes, secret: Bytes, requestAuthenticator: Bytes): Bytes
   const plain = Buffer.alloc(hidden.length);
   let previous: Bytes = Buffer.concat([requestAuthenticator, salt]);
   for (let at = 0; at < hidden.length; at += BLOCK) {
-    const mask = hash("md5", Buffer.concat([secret, previous]), "buffer");
+    const mask = digest("md5", secret, previous);
     for (let i = 0; i < BLOCK; i++) plain[at + i] = hidden[at + i]! ^ mask[i]!;
     previous = hidden.subarray(at, at + BLOCK);
   }

@@ -6,7 +6,7 @@
  * again gets the same octets again, and is carried out once: known by who sent it, from which port, its Identifier and
  * its authenticator.
  */
-import { type Bytes, copyOf, sameBytes } from "../../bytes/bytes.ts";
+import type { Bytes } from "../../bytes/bytes.ts";
 import { cidrRange, parseCidr, parseIp } from "../../bytes/ip.ts";
 import { DecodeError } from "../../bytes/reader.ts";
 import type { Clock, Milliseconds, Random } from "../../sim/environment.ts";
@@ -69,11 +69,12 @@ export type RadiusDropReason =
   | "UnexpectedCode"
   | "TooBusy";
 
+/** Octets are kept as latin1 text: as Buffers each of them would keep a whole piece of Node's pool for half a minute. */
 interface Known {
-  authenticator: Bytes;
+  authenticator: string;
   since: Milliseconds;
   /** Undefined while the application is at work. */
-  response: Bytes | undefined;
+  response: string | undefined;
 }
 
 interface Working {
@@ -115,25 +116,27 @@ export class RadiusServer {
       return drop("Malformed", error.message);
     }
     const whole = bytes.subarray(0, bytes.readUInt16BE(2));
-    const { code, identifier, authenticator } = packet;
+    const { code, identifier } = packet;
     if (!takes(source.kind === "tls" ? "all" : source.purpose, code)) return drop("UnexpectedCode", `code ${code}`);
     const problem = verifyRequest(whole, client.secret);
     if (problem !== undefined) return drop(problem, `code ${code}, identifier ${identifier}: check the secret`);
     this.#forgetOld();
+    const authenticator = packet.authenticator.toString("latin1");
     const key = `${keyOf(source)} ${identifier} ${purposeOf(code)}`;
     const known = this.#known.get(key);
-    if (known !== undefined && sameBytes(known.authenticator, authenticator)) {
+    if (known?.authenticator === authenticator) {
       // It is kept as long as it keeps coming.
       known.since = this.#clock.now();
       this.#known.delete(key);
       this.#known.set(key, known);
-      return known.response === undefined ? [] : [{ kind: "send", to: source, bytes: known.response }];
+      if (known.response === undefined) return [];
+      return [{ kind: "send", to: source, bytes: Buffer.from(known.response, "latin1") }];
     }
     if (code === Code.StatusServer) return [this.#alive(packet, client.secret, source)];
     if (this.#working.size >= this.#limits.working) return drop("TooBusy", "too many requests wait");
     // The Identifier is used anew: what went before under it is over (RFC 5080 2.2.2).
     this.#known.delete(key);
-    this.#known.set(key, { authenticator: copyOf(authenticator), since: this.#clock.now(), response: undefined });
+    this.#known.set(key, { authenticator, since: this.#clock.now(), response: undefined });
     const handle = this.#nextHandle++ as RadiusHandle;
     this.#working.set(handle, { packet, secret: client.secret, source, key });
     return [{ kind: "requested", handle, packet, client: client.name, source }];
@@ -146,16 +149,16 @@ export class RadiusServer {
     this.#working.delete(handle);
     const { packet, secret, source, key } = working;
     const known = this.#known.get(key);
-    const current = known !== undefined && sameBytes(known.authenticator, packet.authenticator);
+    const current = known?.authenticator === packet.authenticator.toString("latin1") ? known : undefined;
     if (answer === undefined) {
-      if (current) this.#known.delete(key);
+      if (current !== undefined) this.#known.delete(key);
       return [];
     }
     const keys = answer.msk === undefined ? [] : mppeKeys(answer.msk, secret, packet.authenticator, this.#random);
     // RFC 2865 5.33: every Proxy-State goes back, in its order.
     const proxyStates = packet.attributes.filter((one) => isNamed(one, "Proxy-State"));
     const bytes = sealResponse(answer.code, packet, [...answer.attributes, ...keys, ...proxyStates], secret);
-    if (current) known.response = bytes;
+    if (current !== undefined) current.response = bytes.toString("latin1");
     return [{ kind: "send", to: source, bytes }];
   }
 

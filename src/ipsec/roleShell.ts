@@ -120,6 +120,7 @@ export async function openPlane(
     host: service,
     random,
     onLost: (error) => observer.fault("the data plane is lost", error),
+    onNotRestored: (error) => observer.fault("a route of this machine's could not be put back", error),
   });
   return { plane: tun, tun };
 }

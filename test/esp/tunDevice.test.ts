@@ -15,7 +15,11 @@ describe("a TUN device", { timeout: 60_000 }, () => {
       const probe = fileURLToPath(new URL("./tunProbe.ts", import.meta.url));
       const { status, stdout, stderr } = await hosts.run("probe", process.execPath, [probe]);
       assert.equal(status, 0, stderr);
-      const { taken, noBlock, noRoute, noAddress, badAddress, ...rest } = JSON.parse(stdout);
+      const report = JSON.parse(stdout);
+      const { taken, noBlock, noRoute, noAddress, badAddress, ownBefore, ownMeanwhile, ownAfter, ...rest } = report;
+      assert.equal(ownBefore.length, 4);
+      assert.deepEqual(ownMeanwhile, ["10.5.0.0/16 scope link metric 77"], "the tunnel's stand in for the others");
+      assert.deepEqual(ownAfter.sort(), ownBefore.sort(), "the machine has its own routes back");
       assert.match(taken, /^TunUnavailable: making the TUN interface fgprobe was refused \(EBUSY\): choose another/);
       assert.equal(noBlock, 'RangeError: "10.2.0.0/33" is no address or block');
       // Behind our words stand the kernel's, which differ from one to the next.
@@ -26,6 +30,7 @@ describe("a TUN device", { timeout: 60_000 }, () => {
         routes: "10.2.0.0/16 scope link",
         interfaces: ["fgprobe"],
         lost: ["reading from fgprobe failed (EBADFD): see whether something deleted the interface"],
+        notRestored: ['ip route replace 10.7.0.0/16 dev own0 scope link: Cannot find device "own0"'],
         interfacesAfter: [],
       });
     } finally {

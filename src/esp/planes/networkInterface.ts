@@ -38,13 +38,26 @@ export async function removeAddress(name: string, address: string): Promise<void
   await ip("address", "delete", hostText(address), "dev", name);
 }
 
-/** Sends traffic for a block such as "10.0.0.0/8" into the interface; throws RangeError if it is none. */
-export async function addRoute(name: string, block: string): Promise<void> {
-  await ip("route", "replace", blockText(block), "dev", name);
+/** A route of the machine's own that had to make way, as `ip` names it. */
+export type DisplacedRoute = readonly string[];
+
+/**
+ * Sends traffic for a block such as "10.0.0.0/8" into the interface; throws RangeError if it is none. Gives the routes that
+ * had to make way, for `restoreRoutes` when this one is gone.
+ */
+export async function addRoute(name: string, block: string): Promise<DisplacedRoute[]> {
+  return replaceRoute([blockText(block), "dev", name]);
 }
 
 export async function removeRoute(name: string, block: string): Promise<void> {
   await ip("route", "delete", blockText(block), "dev", name);
+}
+
+/** Puts routes back that had to make way; throws InterfaceError for the first that cannot be, after the others. */
+export async function restoreRoutes(displaced: readonly DisplacedRoute[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const route of displaced) await ip("route", "replace", ...route).catch((error) => failures.push(error));
+  if (failures.length > 0) throw failures[0];
 }
 
 /**
@@ -56,9 +69,31 @@ export async function pinRoute(address: string): Promise<() => Promise<void>> {
   if (way === undefined) throw new InterfaceError(`no route to ${address}`);
   const host = hostText(`${address}/${address.includes(":") ? 128 : 32}`);
   const route = [host, ...(way.gateway === undefined ? [] : ["via", way.gateway]), "dev", way.dev];
-  await ip("route", "replace", ...route);
-  return async () => void (await ip("route", "delete", ...route));
+  const displaced = await replaceRoute(route);
+  return async () => {
+    await ip("route", "delete", ...route);
+    await restoreRoutes(displaced);
+  };
 }
+
+/** The kernel's "replace" leaves one route to a destination of a metric, and does not say which others went. */
+async function replaceRoute(route: DisplacedRoute): Promise<DisplacedRoute[]> {
+  const before = await routesTo(route[0]!);
+  await ip("route", "replace", ...route);
+  if (before.length === 0) return [];
+  const after = (await routesTo(route[0]!)).map(String);
+  return before.filter((one) => !after.includes(String(one)));
+}
+
+async function routesTo(block: string): Promise<DisplacedRoute[]> {
+  const family = block.includes(":") ? "-6" : "-4";
+  const lines = await ip(family, "-oneline", "route", "show", "exact", block);
+  const words = lines.split("\n").map((line) => line.split(/[\s\\]+/).filter((word) => word !== ""));
+  // What the kernel says of a route's state is none of its settings.
+  return words.filter(({ length }) => length > 0).map((line) => line.filter((word) => !ROUTE_STATES.has(word)));
+}
+
+const ROUTE_STATES = new Set(["linkdown", "dead", "offload", "trap", "rt_trap", "rt_offload", "cloned"]);
 
 function hostText(text: string): string {
   const { address, prefix } = cidr(text);

@@ -14,7 +14,17 @@ import type { Random } from "../../sim/environment.ts";
 import type { ChildSaId, ChildSaSpec, ChildSaUsage, DataPlane, PlaneHost, UdpAddress } from "../dataPlane.ts";
 import type { Hold } from "../hold.ts";
 import { type DropReason, EspProcessor } from "../processor.ts";
-import { addAddress, addRoute, bringUp, pinRoute, removeAddress, removeRoute } from "./networkInterface.ts";
+import {
+  addAddress,
+  addRoute,
+  bringUp,
+  type DisplacedRoute,
+  InterfaceError,
+  pinRoute,
+  removeAddress,
+  removeRoute,
+  restoreRoutes,
+} from "./networkInterface.ts";
 import { TunDevice, type TunUnavailable } from "./tunDevice.ts";
 
 /** Octets; see the header of this file. */
@@ -38,6 +48,8 @@ export interface TunPlaneOptions {
   random: Random;
   /** Told if the interface is lost while in use; the plane then only counts drops, and is to be closed. */
   onLost?(error: TunUnavailable): void;
+  /** Told at the end of a route of the machine's own that could not be put back, as when what it leads through is gone. */
+  onNotRestored?(error: InterfaceError): void;
 }
 
 /** Throws TunUnavailable where there can be no TUN device, InterfaceError if the kernel refuses an address or a route. */
@@ -55,15 +67,16 @@ export async function createTunPlane(options: TunPlaneOptions): Promise<TunPlane
     },
     onLost: (error) => options.onLost?.(error),
   });
+  const plane = new TunPlane(device, processor, (error) => options.onNotRestored?.(error));
   try {
     await bringUp(device.name, mtu);
-    for (const address of options.addresses ?? []) await addAddress(device.name, address);
-    for (const route of options.routes ?? []) await addRoute(device.name, route);
+    for (const address of options.addresses ?? []) await plane.addAddress(address);
+    for (const route of options.routes ?? []) await plane.addRoute(route);
   } catch (error) {
-    await device.close();
+    await plane.close();
     throw error;
   }
-  return new TunPlane(device, processor);
+  return plane;
 }
 
 /** Made by `createTunPlane`. */
@@ -72,10 +85,14 @@ export class TunPlane implements DataPlane {
   readonly needsUdpEncapsulation = true;
   readonly #device: TunDevice;
   readonly #processor: EspProcessor;
+  readonly #onNotRestored: (error: InterfaceError) => void;
+  /** By the block of ours that they made way for. */
+  readonly #displaced = new Map<string, readonly DisplacedRoute[]>();
 
-  constructor(device: TunDevice, processor: EspProcessor) {
+  constructor(device: TunDevice, processor: EspProcessor, onNotRestored: (error: InterfaceError) => void) {
     this.#device = device;
     this.#processor = processor;
+    this.#onNotRestored = onNotRestored;
   }
 
   get interfaceName(): string {
@@ -121,13 +138,16 @@ export class TunPlane implements DataPlane {
     return removeAddress(this.#device.name, address);
   }
 
-  /** Sends traffic for a block into the tunnel. */
-  addRoute(block: string): Promise<void> {
-    return addRoute(this.#device.name, block);
+  /** Sends traffic for a block into the tunnel; a route of the machine's own to that block comes back afterwards. */
+  async addRoute(block: string): Promise<void> {
+    const displaced = await addRoute(this.#device.name, block);
+    // Of a route that is there already nothing else is displaced.
+    if (displaced.length > 0) this.#displaced.set(block, displaced);
   }
 
-  removeRoute(block: string): Promise<void> {
-    return removeRoute(this.#device.name, block);
+  async removeRoute(block: string): Promise<void> {
+    await removeRoute(this.#device.name, block);
+    await this.#restore(block);
   }
 
   /** Keeps a host outside the tunnel, such as the peer's outer address; the function it gives takes that back. */
@@ -135,7 +155,20 @@ export class TunPlane implements DataPlane {
     return pinRoute(address);
   }
 
-  close(): Promise<void> {
-    return this.#device.close();
+  async close(): Promise<void> {
+    // The interface takes its routes with it.
+    await this.#device.close();
+    for (const block of [...this.#displaced.keys()]) await this.#restore(block);
+  }
+
+  async #restore(block: string): Promise<void> {
+    const displaced = this.#displaced.get(block) ?? [];
+    this.#displaced.delete(block);
+    try {
+      await restoreRoutes(displaced);
+    } catch (error) {
+      if (!(error instanceof InterfaceError)) throw error;
+      this.#onNotRestored(error);
+    }
   }
 }

@@ -24,6 +24,8 @@ export const managementSection = z
     tolerance: duration.default(300_000),
     /** A stapled response without nextUpdate older than this is stale. */
     maxAge: duration.default(7 * 24 * 3600_000),
+    /** What becomes of a stapled response by a signer without id-pkix-ocsp-nocheck: trusted, or worth nothing. */
+    delegates: z.enum(["trust", "refuse"]).default("trust"),
     /** What its certificate must keep to (TS 33.320 8.3.3.1-1). */
     profile: profileSection,
     /** The least TLS version. */

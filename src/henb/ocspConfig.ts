@@ -66,12 +66,13 @@ export type OcspConfig = z.output<typeof ocspSection>;
 
 /** What of it the TrE judges by. */
 export function ocspPolicy(config: OcspConfig) {
-  const { inBand, ask, scope, tolerance, maxAge, nonce, hash } = config;
+  const { inBand, ask, scope, tolerance, maxAge, delegates, nonce, hash } = config;
   return {
     inBandOcsp: inBand,
     askedOcsp: ask.length === 0 ? ("off" as const) : scope,
     asking: { nonce, hash },
     ocspTolerance: tolerance,
     ocspMaxAge: maxAge,
+    ocspDelegates: delegates,
   };
 }

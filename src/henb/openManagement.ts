@@ -36,9 +36,9 @@ export function openManagement(
     allowWeakAlgorithms,
     minVersion,
     profile: profilePolicy(section.profile, "hems"),
-    trustedResponders: [],
     ocspTolerance,
     ocspMaxAge,
+    ocspDelegates: section.delegates,
   });
   let status: OpenStatusService | undefined;
   // Not before it is needed: it may begin to fetch CRLs, and a device that is not fit sends nothing (TS 33.320 A.1-1).

@@ -54,7 +54,6 @@ export async function serveDevice(
     acceptedHashes: hashNumbers(config.ike),
     allowWeakAlgorithms: config.ike.allowWeakAlgorithms,
     ...ocspPolicy(config.ocsp),
-    trustedResponders: [],
     profile: profilePolicy(config.profile, "segw"),
   });
   const observer = await RoleObserver.open(log, clock, "henb", options.capture);

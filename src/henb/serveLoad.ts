@@ -41,6 +41,7 @@ export async function serveLoad(
       trustedResponders: [],
       ocspTolerance: config.ocsp.tolerance,
       ocspMaxAge: config.ocsp.maxAge,
+      ocspDelegates: config.ocsp.delegates,
       signatureCache: new SignatureCache(),
     },
     path: () => {

@@ -81,6 +81,11 @@ export const ocspFields = {
   tolerance: duration.default(300_000),
   /** A response without nextUpdate older than this is stale. */
   maxAge: duration.default(7 * 24 * 3600_000),
+  /**
+   * What becomes of responses by a signer that the CA delegated to without id-pkix-ocsp-nocheck, whose own status would have
+   * to be checked (RFC 6960 4.2.2.2.1): they are trusted, or worth nothing.
+   */
+  delegates: z.enum(["trust", "refuse"]).default("trust"),
 };
 
 /** `leaf` or `path`: asks in-band and refuses the peer without a valid `good` (TS 33.320 7.2.3-4). */

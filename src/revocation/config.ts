@@ -86,10 +86,6 @@ const classSection = z.strictObject({
 const commonFields = {
   /** For one check, all look-ups included. */
   deadline: duration.default(10_000),
-  /** How often the certificate of a connected peer is checked again at least. */
-  recheck: duration.default(3600_000),
-  /** What ends a connected peer's stay: only that it was revoked, or any refusal. */
-  disconnectOn: z.enum(["revoked", "refused"]).default("revoked"),
   /** Folder in which CRLs, OCSP responses and what grace counts from outlive a restart; none if left out. */
   cache: path.optional(),
   /** How CRLs are fetched and used. */
@@ -138,14 +134,23 @@ const commonFields = {
     .prefault({}),
 };
 
+/** What holds for peers that stay. */
+const stayFields = {
+  /** How often the certificate of a connected peer is checked again at least. */
+  recheck: duration.default(3600_000),
+  /** What ends a connected peer's stay: only that it was revoked, or any refusal. */
+  disconnectOn: z.enum(["revoked", "refused"]).default("revoked"),
+};
+
 /** For roles that devices attach to: SeGW and H(e)MS. */
 export const deviceRevocationSection = z.strictObject({
   ...commonFields,
+  ...stayFields,
   /** The rule for H(e)NB certificates. */
   device: classSection.prefault({}),
 });
 
-/** For devices, which meet an H(e)MS. */
+/** For devices, whose session with an H(e)MS is over before it could be checked again. */
 export const managementServerRevocationSection = z.strictObject({
   ...commonFields,
   /** The rule for H(e)MS certificates. */
@@ -162,8 +167,9 @@ export const revocationSection = deviceRevocationSection.extend({
 
 type ClassSection = z.output<typeof classSection>;
 
-/** A section with rules for the classes that a role meets. */
-export type RevocationSection = z.output<z.ZodObject<typeof commonFields>> & { [C in PeerClass]?: ClassSection };
+/** A section with rules for the classes that a role meets; peers do not stay where it says nothing of that. */
+export type RevocationSection = z.output<z.ZodObject<typeof commonFields>> &
+  Partial<z.output<z.ZodObject<typeof stayFields>>> & { [C in PeerClass]?: ClassSection };
 
 /** The policy that a section describes; a class that it has no rule for is not checked. */
 export function policyOf(section: { [C in PeerClass]?: ClassSection }): RevocationPolicy {

@@ -192,7 +192,7 @@ export class OcspClient {
     const { tolerance, maxAge, trustedResponders, allowWeakAlgorithms, delegates } = settings;
     return {
       ...{ response, certificate, issuer, time, tolerance, maxAge, trustedResponders, allowWeakAlgorithms },
-      reportDelegate: delegates === "check",
+      delegates: delegates === "check" ? "report" : "trust",
       signatureCache,
     };
   }

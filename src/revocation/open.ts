@@ -132,7 +132,7 @@ export function assembleStatusService(
     random,
     timers,
     policy: options.policy ?? policyOf(section),
-    settings: section,
+    settings: { ...NOBODY_STAYS, ...section },
     crls,
     crlSettings: {
       tolerance: crl.tolerance,
@@ -158,3 +158,6 @@ export function assembleStatusService(
 function readCertificates(file: string): Certificate[] {
   return fromPem(readFileSync(file, "utf8"), "CERTIFICATE").map(parseCertificate);
 }
+
+/** What holds for a role that watches nobody. */
+const NOBODY_STAYS = { recheck: 3600_000, disconnectOn: "revoked" } as const;

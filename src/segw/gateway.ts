@@ -313,6 +313,7 @@ function verifierPolicy({ config, credentials, clock }: GatewayOptions): Verifie
     trustedResponders: [],
     ocspTolerance: config.ocsp.tolerance,
     ocspMaxAge: config.ocsp.maxAge,
+    ocspDelegates: config.ocsp.delegates,
     signatureCache: new SignatureCache(),
     profile: profilePolicy(config.profile, "henb-ikev2"),
   };

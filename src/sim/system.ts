@@ -3,7 +3,7 @@ import { randomFillSync } from "node:crypto";
 import type { Clock, Random, Timers } from "./environment.ts";
 
 const POOL = 4096;
-/** Node's longest timer, milliseconds: a longer one would fire at once. */
+/** Node's longest timer, milliseconds: a longer one would fire at once, and is made of several. */
 const MAX_DELAY = 2 ** 31 - 1;
 let pool = Buffer.alloc(0);
 
@@ -11,7 +11,11 @@ export const systemEnvironment: { clock: Clock; timers: Timers; random: Random }
   clock: { now: () => Date.now() },
   timers: {
     after(delay, run) {
-      const timer = setTimeout(run, Math.min(delay, MAX_DELAY));
+      let timer: NodeJS.Timeout;
+      const wait = (left: number) => {
+        timer = setTimeout(left > MAX_DELAY ? () => wait(left - MAX_DELAY) : run, Math.min(left, MAX_DELAY));
+      };
+      wait(delay);
       return () => clearTimeout(timer);
     },
   },

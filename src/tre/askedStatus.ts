@@ -29,7 +29,13 @@ export class StatusQuestionError extends Error {
 
 type JudgingPolicy = Pick<
   VerifierPolicy,
-  "clock" | "ocspTolerance" | "ocspMaxAge" | "trustedResponders" | "allowWeakAlgorithms" | "signatureCache"
+  | "clock"
+  | "ocspTolerance"
+  | "ocspMaxAge"
+  | "ocspDelegates"
+  | "trustedResponders"
+  | "allowWeakAlgorithms"
+  | "signatureCache"
 >;
 
 export class AskedStatus {
@@ -74,7 +80,8 @@ export class AskedStatus {
     const asked = open.get(at);
     if (asked === undefined) throw new StatusQuestionError(`no request about certificate ${at} is open`);
     open.delete(at);
-    const { clock, ocspTolerance, ocspMaxAge, trustedResponders, allowWeakAlgorithms, signatureCache } = this.#policy;
+    const { clock, ocspTolerance, ocspMaxAge, ocspDelegates = "trust", signatureCache } = this.#policy;
+    const { trustedResponders, allowWeakAlgorithms } = this.#policy;
     const verdict = checkOcspResponse({
       response,
       certificate,
@@ -84,6 +91,7 @@ export class AskedStatus {
       maxAge: ocspMaxAge,
       trustedResponders,
       allowWeakAlgorithms,
+      delegates: ocspDelegates,
       nonceRequired: this.#asking.nonce === "required",
       ...(asked.nonce === undefined ? {} : { nonce: asked.nonce }),
       ...(signatureCache === undefined ? {} : { signatureCache }),

@@ -18,6 +18,8 @@ export interface InBandPolicy {
   trustedResponders: readonly Certificate[];
   ocspTolerance: Milliseconds;
   ocspMaxAge: Milliseconds;
+  /** What becomes of the answers of a signer without id-pkix-ocsp-nocheck; trusted if left out. */
+  ocspDelegates?: "trust" | "refuse" | undefined;
   allowWeakAlgorithms: boolean;
   signatureCache?: SignatureCache;
 }
@@ -136,6 +138,7 @@ function statusOf(
       maxAge: policy.ocspMaxAge,
       trustedResponders: policy.trustedResponders,
       allowWeakAlgorithms: policy.allowWeakAlgorithms,
+      delegates: policy.ocspDelegates ?? "trust",
       ...(policy.signatureCache === undefined ? {} : { signatureCache: policy.signatureCache }),
     });
     if (verdict.status === "invalid") {

@@ -1,6 +1,6 @@
 /**
  * TLS credentials of a trusted environment in software, from its folder: DIR/tls.chain.pem and DIR/tls.key.pem, else the
- * device's one certificate for IKEv2 and TLS (TS 33.320 8.3.3.1-5); DIR/tls-roots/*.pem, else DIR/roots/*.pem.
+ * device's one certificate for IKEv2 and TLS (TS 33.320 8.3.3.1-5); DIR/tls-roots/*.pem, else DIR/roots/*.pem; DIR/responders/*.pem.
  *
  * What stays in: the file and the PEM text. What does not: OpenSSL holds the key in this process's memory to sign with,
  * and it is OpenSSL, not this, that verifies the H(e)MS's signature in the handshake.
@@ -13,17 +13,18 @@ import { TLS_PROFILE, type TLS_VERSIONS } from "../http/tlsProfile.ts";
 import type { Certificate } from "../x509/certificate.ts";
 import { toPem } from "../x509/pem.ts";
 import type { InBandPolicy } from "./inBandStatus.ts";
-import { listPemFiles, readCertificates, readPrivateKey, TreError } from "./softwareTre.ts";
+import { listPemFiles, readCertificates, readPrivateKey, readResponders, TreError } from "./softwareTre.ts";
 import type { TlsEnvironment, TlsServerVerdict } from "./tlsEnvironment.ts";
 import { type TlsPeerPolicy, type TlsServerCredentials, verifyTlsServer } from "./tlsPeer.ts";
 
 /** The part of the policy that is the operator's. */
 export type TlsPolicy = Omit<TlsPeerPolicy, "roots" | "maxPath"> &
-  Omit<InBandPolicy, "inBandOcsp"> & { minVersion: (typeof TLS_VERSIONS)[number] };
+  Omit<InBandPolicy, "inBandOcsp" | "trustedResponders"> & { minVersion: (typeof TLS_VERSIONS)[number] };
 
 export class SoftwareTlsEnvironment implements TlsEnvironment {
   readonly #context: SecureContext;
   readonly #roots: readonly Certificate[];
+  readonly #trustedResponders: readonly Certificate[];
   readonly #policy: TlsPolicy;
 
   /** Throws TreError for a folder that lacks something. */
@@ -50,6 +51,7 @@ export class SoftwareTlsEnvironment implements TlsEnvironment {
     });
     const folder = join(directory, existsSync(join(directory, "tls-roots")) ? "tls-roots" : "roots");
     this.#roots = listPemFiles(folder).flatMap((file) => readCertificates(join(folder, file), WHAT_ROOTS_ARE));
+    this.#trustedResponders = readResponders(directory);
     if (this.#roots.length === 0) throw new TreError(`${folder} holds no *.pem: put there ${WHAT_ROOTS_ARE}`);
   }
 
@@ -58,7 +60,12 @@ export class SoftwareTlsEnvironment implements TlsEnvironment {
   }
 
   async verifyServer(credentials: TlsServerCredentials): Promise<TlsServerVerdict> {
-    const verdict = verifyTlsServer(credentials, { ...this.#policy, roots: this.#roots, maxPath: MAX_PATH });
+    const verdict = verifyTlsServer(credentials, {
+      ...this.#policy,
+      roots: this.#roots,
+      trustedResponders: this.#trustedResponders,
+      maxPath: MAX_PATH,
+    });
     if (!verdict.valid) return verdict;
     const { path, names, ocsp } = verdict;
     return { valid: true, evidence: { path: path.map(({ der }) => copyOf(der)), names, ocsp } };

@@ -1,11 +1,11 @@
 /**
  * A trusted environment in software: reads its folder once and lets nothing out but answers.
  *
- * DIR/identity.chain.pem and DIR/identity.key.pem (key, mode 0600), DIR/roots/*.pem, and where secure boot is on
- * DIR/manifest.json with DIR/manifest.pub.pem.
+ * DIR/identity.chain.pem and DIR/identity.key.pem (key, mode 0600), DIR/roots/*.pem, where some answer for CAs that did not
+ * delegate to them DIR/responders/*.pem, and where secure boot is on DIR/manifest.json with DIR/manifest.pub.pem.
  */
 import { createHash, createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { type Bytes, copyOf } from "../bytes/bytes.ts";
 import { DecodeError } from "../bytes/reader.ts";
@@ -37,7 +37,7 @@ export class TreError extends Error {
 }
 
 /** The part of the policy that is the operator's; roots and trust stay inside. */
-export interface TrePolicy extends Omit<VerifierPolicy, "roots" | "checkServerName" | "maxPath"> {
+export interface TrePolicy extends Omit<VerifierPolicy, "roots" | "trustedResponders" | "checkServerName" | "maxPath"> {
   /** How the status of gateways is asked for, where it is (`askedOcsp`). */
   asking?: AskingPolicy;
 }
@@ -73,7 +73,13 @@ export class SoftwareTre implements TrustedEnvironment {
         `${folder} holds no *.pem: put there ${WHAT_ROOTS_ARE}; without one no gateway can be trusted`,
       );
     // TS 33.320 7.2.3-2: four received.
-    this.#policy = { ...policy, roots, checkServerName: true, maxPath: MAX_PATH };
+    this.#policy = {
+      ...policy,
+      roots,
+      trustedResponders: readResponders(directory),
+      checkServerName: true,
+      maxPath: MAX_PATH,
+    };
     this.#asked = new AskedStatus(this.#policy, policy.asking ?? DEFAULT_ASKING, random);
   }
 
@@ -137,6 +143,13 @@ export class SoftwareTre implements TrustedEnvironment {
   async judgeStatus(path: VerifiedPathId, certificate: number, response: Bytes): Promise<StatusVerdict> {
     return this.#asked.judge(path, certificate, response);
   }
+}
+
+/** OCSP responders that the operator trusts besides those that a CA delegates to (RFC 6960 2.6, RFC 4806 3.1); often none. */
+export function readResponders(directory: string): Certificate[] {
+  const folder = join(directory, "responders");
+  if (!existsSync(folder)) return [];
+  return listPemFiles(folder).flatMap((file) => readCertificates(join(folder, file), WHAT_RESPONDERS_ARE));
 }
 
 export function readCertificates(file: string, what: string): Certificate[] {
@@ -221,4 +234,5 @@ const DEFAULT_ASKING: AskingPolicy = { nonce: "optional", hash: "sha1" };
 const MAX_PATH = 4;
 /** Octets. */
 const INTEGRITY_NONCE = 16;
+const WHAT_RESPONDERS_ARE = "the certificates of OCSP responders that are trusted for every CA";
 const WHAT_ROOTS_ARE = "the certificates of the root CAs trusted for gateways as *.pem";

@@ -36,8 +36,11 @@ export interface OcspCheck {
   /** Responders trusted by configuration besides the issuer and those it delegates to (RFC 6960 2.6). */
   trustedResponders: readonly Certificate[];
   allowWeakAlgorithms: boolean;
-  /** True to be told of a delegated signer whose own status is to be checked; otherwise such signers are trusted. */
-  reportDelegate?: boolean;
+  /**
+   * What becomes of a delegated signer without id-pkix-ocsp-nocheck, whose own status is to be checked (RFC 6960
+   * 4.2.2.2.1): it is trusted as it stands, or `report`ed for whoever can check it, or its answer is worth nothing.
+   */
+  delegates?: "trust" | "report" | "refuse";
   /** Remembers delegated signers' certificates, which come back with every response. */
   signatureCache?: SignatureCache;
 }
@@ -59,6 +62,8 @@ export type OcspProblem =
   | { reason: "OtherCertificate" }
   | { reason: "UntrustedResponder"; responder: string; detail: string }
   | { reason: "BadSignature"; responder: string }
+  /** A delegated signer whose own status nobody can tell, where such are refused. */
+  | { reason: "UncheckedDelegate"; responder: string }
   /** It was all right until then, and said this. */
   | { reason: "Stale"; nextUpdate: Milliseconds; time: Milliseconds; said: OcspStatement }
   | { reason: "FromTheFuture"; at: Milliseconds; time: Milliseconds }
@@ -100,7 +105,11 @@ export function checkOcspResponse(check: OcspCheck): OcspVerdict {
   if (problem !== undefined) return invalid(problem);
   const signed = checkSigner(basic, check);
   if ("problem" in signed) return invalid(signed.problem);
-  const said = statementOf(basic, single, signed.signer, check);
+  const delegate = delegateToCheck(signed.signer, check);
+  const { delegates = "trust" } = check;
+  if (delegate !== undefined && delegates === "refuse")
+    return invalid({ reason: "UncheckedDelegate", responder: delegate.subject.toString() });
+  const said = statementOf(basic, single, signed.signer, check, delegates === "report" ? delegate : undefined);
   const nextUpdate = single.nextUpdate ?? single.thisUpdate + check.maxAge;
   const { time, tolerance } = check;
   return time > nextUpdate + tolerance ? invalid({ reason: "Stale", nextUpdate, time, said }) : said;
@@ -110,7 +119,8 @@ function statementOf(
   basic: BasicOcspResponse,
   { status, thisUpdate, nextUpdate }: SingleResponse,
   signer: Certificate,
-  { issuer, trustedResponders, nonce, reportDelegate }: OcspCheck,
+  { nonce }: OcspCheck,
+  reported: Certificate | undefined,
 ): OcspStatement {
   const evidence: OcspEvidence = {
     responder: signer.subject.toString(),
@@ -119,11 +129,16 @@ function statementOf(
     nextUpdate,
     withNonce: nonce !== undefined && basic.nonce !== undefined,
   };
-  const known = [issuer, ...trustedResponders].some(({ der }) => sameBytes(der, signer.der));
-  const delegate = reportDelegate !== true || known || signer.extensions.ocspNoCheck ? {} : { delegate: signer };
+  const delegate = reported === undefined ? {} : { delegate: reported };
   return status.kind === "revoked"
     ? { status: "revoked", at: status.at, reasonCode: status.reason, evidence, ...delegate }
     : { status: status.kind, evidence, ...delegate };
+}
+
+/** The signer, if its own status is to be checked: the issuer delegated to it, without id-pkix-ocsp-nocheck. */
+function delegateToCheck(signer: Certificate, { issuer, trustedResponders }: OcspCheck): Certificate | undefined {
+  const known = [issuer, ...trustedResponders].some(({ der }) => sameBytes(der, signer.der));
+  return known || signer.extensions.ocspNoCheck ? undefined : signer;
 }
 
 /** One line for a person. */
@@ -139,6 +154,8 @@ export function describeOcspProblem(problem: OcspProblem): string {
       return `the OCSP response is signed by "${problem.responder}", which may not answer for this CA: ${problem.detail}`;
     case "BadSignature":
       return `the OCSP response's signature does not verify under the key of "${problem.responder}"`;
+    case "UncheckedDelegate":
+      return `the OCSP response is signed by "${problem.responder}", whose certificate lacks id-pkix-ocsp-nocheck, so that its own status would have to be checked (RFC 6960 4.2.2.2.1)`;
     case "Stale":
       return `the OCSP response was good until ${new Date(problem.nextUpdate).toISOString()}; it is ${new Date(problem.time).toISOString()}`;
     case "FromTheFuture":

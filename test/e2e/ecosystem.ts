@@ -252,7 +252,6 @@ export class SimulatedDevice extends Party {
       acceptedHashes: [2, 3, 4],
       allowWeakAlgorithms: false,
       ...ocspPolicy(config.ocsp),
-      trustedResponders: [],
     };
     const software = new SoftwareTre(config.tre.directory, config.tre.files, policy, world.random);
     this.device = new HomeNodeB({

@@ -251,7 +251,6 @@ function treFor(
     allowWeakAlgorithms: false,
     minVersion: "TLSv1.2",
     profile: undefined,
-    trustedResponders: [],
     ocspTolerance: 0,
     ocspMaxAge: DAY,
     ...policy,

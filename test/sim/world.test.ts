@@ -362,3 +362,22 @@ function trace(seed: number): [packet: number, at: number][] {
 }
 
 const SEED_1 = "f15d470aef7a095e";
+
+test("a timer of months runs when it is due, and is taken back at any time", (t) => {
+  const HOUR = 3600_000;
+  const MONTHS = 90 * 24;
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const seen: string[] = [];
+  systemEnvironment.timers.after(MONTHS * HOUR, () => seen.push("due"));
+  const takeBack = systemEnvironment.timers.after(MONTHS * HOUR, () => seen.push("taken back"));
+  const pass = (hours: number) => {
+    for (let hour = 0; hour < hours; hour++) t.mock.timers.tick(HOUR);
+  };
+  pass(MONTHS / 2);
+  takeBack();
+  pass(MONTHS / 2 - 1);
+  assert.deepEqual(seen, []);
+  // The mock begins what a timer starts at the end of the tick.
+  pass(5);
+  assert.deepEqual(seen, ["due"]);
+});

@@ -31,6 +31,17 @@ describe("in-band OCSP", () => {
     }
   });
 
+  test("by one it delegated to counts where such are refused only with id-pkix-ocsp-nocheck (RFC 6960 4.2.2.2.1)", () => {
+    const strict = { ...LEAF_CHECKED, ocspDelegates: "refuse" } as const;
+    const { reason, message } = refusalOf(withOcsp(ocsp(leaf, ca, { by: responder() })), strict);
+    assert.equal(reason, "NoValidOcspResponse");
+    assert.match(message, /lacks id-pkix-ocsp-nocheck/);
+    const known = responder();
+    const trusting = { ...strict, trustedResponders: [known.certificate] };
+    assert.equal(accepted(withOcsp(ocsp(leaf, ca, { by: known })), trusting).ocsp, "in-band good");
+    assert.equal(accepted(withOcsp(ocsp(leaf, ca)), strict).ocsp, "in-band good");
+  });
+
   test("of the whole path needs an answer for each certificate below the root", () => {
     assert.equal(accepted(withOcsp(ocsp(leaf, ca), ocsp(ca, root)), PATH_CHECKED).ocsp, "in-band good");
     for (const only of [ocsp(ca, root), ocsp(leaf, ca)])

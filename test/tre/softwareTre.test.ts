@@ -48,7 +48,10 @@ describe("a TrE folder with what the PKI issued", () => {
 
   test("names the responders that it trusts by configuration", async () => {
     const [responder] = pki.ocspSigners();
-    const trusting = open(folder(), { trustedResponders: [responder!.certificate] });
+    const directory = folder();
+    mkdirSync(join(directory, "responders"));
+    writeFileSync(join(directory, "responders", "own.pem"), toPem("CERTIFICATE", responder!.certificate.der));
+    const trusting = open(directory);
     assert.deepEqual(await trusting.ocspResponderHashes(), [responder!.certificate.keyHash]);
     assert.deepEqual(await tre.ocspResponderHashes(), []);
   });
@@ -294,7 +297,6 @@ function open(directory: string, over: Partial<TrePolicy> = {}, filesRoot = dire
     acceptedHashes: HASHES,
     allowWeakAlgorithms: false,
     inBandOcsp: "off",
-    trustedResponders: [],
     ocspTolerance: 300_000,
     ocspMaxAge: 3600_000,
     ...over,

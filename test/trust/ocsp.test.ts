@@ -155,15 +155,27 @@ test("what a response said before it went stale is told only if it was signed by
 
 test("a delegate without nocheck is told, so that its own status can be checked; others need none (4.2.2.2.1)", () => {
   const delegateOf = (by: Made, over: Partial<OcspCheck> = {}) => {
-    const verdict = check(signedBy(by), { reportDelegate: true, ...over });
+    const verdict = check(signedBy(by), { delegates: "report", ...over });
     assert.ok(verdict.status === "good");
     return verdict.delegate;
   };
   assert.equal(delegateOf(delegate)?.fingerprint, delegate.certificate.fingerprint);
-  assert.equal(delegateOf(delegate, { reportDelegate: false }), undefined);
+  assert.equal(delegateOf(delegate, { delegates: "trust" }), undefined);
   assert.equal(delegateOf(makeDelegate({ more: [ocspNoCheck()] })), undefined);
   assert.equal(delegateOf(ca), undefined);
   assert.equal(delegateOf(delegate, { trustedResponders: [delegate.certificate] }), undefined);
+});
+
+test("where delegates without nocheck are refused, theirs alone are worth nothing (4.2.2.2.1)", () => {
+  const refuse = { delegates: "refuse" } as const;
+  assert.deepEqual(problemOf(signedBy(delegate), refuse), {
+    reason: "UncheckedDelegate",
+    responder: delegate.certificate.subject.toString(),
+  });
+  const trusted = { ...refuse, trustedResponders: [delegate.certificate] };
+  assert.equal(check(signedBy(delegate), trusted).status, "good", "trusted by configuration");
+  for (const by of [makeDelegate({ more: [ocspNoCheck()] }), ca])
+    assert.equal(check(signedBy(by), refuse).status, "good");
 });
 
 test("another nonce than the one sent is a mismatch; a cached response without one is accepted unless required", () => {

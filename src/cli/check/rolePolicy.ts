@@ -2,18 +2,20 @@
  * What roles demand of the certificates they are shown, read from a role's configuration file or from one that holds a
  * `revocation` section with a rule for each class of peers.
  */
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { path } from "../../config/fields.ts";
 import { hemsConfig } from "../../hems/config.ts";
 import { deviceConfig } from "../../henb/config.ts";
+import type { ManagementConfig } from "../../henb/managementConfig.ts";
 import type { OcspConfig } from "../../henb/ocspConfig.ts";
 import { RoleFileError, readCertificates, readConfig } from "../../ipsec/roleFiles.ts";
 import { profilePolicy, profileSection } from "../../ipsec/settings.ts";
 import { type RevocationSection, revocationSection } from "../../revocation/config.ts";
 import { gatewayConfig } from "../../segw/config.ts";
-import type { Clock, Milliseconds, Random } from "../../sim/environment.ts";
+import type { Clock, Random } from "../../sim/environment.ts";
+import type { InBandPolicy, StatusScope } from "../../tre/inBandStatus.ts";
 import type { ProfilePolicy } from "../../tre/peerProfile.ts";
 import type { Purpose } from "../../trust/path.ts";
 import type { CertificateProfile } from "../../trust/profiles/rule.ts";
@@ -56,11 +58,17 @@ export interface RolePolicy {
   connectsTo: string | undefined;
   allowWeakAlgorithms: boolean;
   profile: ProfilePolicy | undefined;
-  /** What it wants in-band (RFC 4806). */
-  inBand: { depth: "off" | "leaf" | "path"; tolerance: Milliseconds; maxAge: Milliseconds };
+  /** What it wants in-band (RFC 4806) or stapled. */
+  inBand: InBand;
+  /** What it trusts by its configuration. */
+  roots: readonly Certificate[];
   /** Undefined where the role asks nobody; a device asks about what did not come in-band. */
   revocation: RevocationSection | undefined;
 }
+
+type Judging = Pick<InBandPolicy, "trustedResponders" | "ocspTolerance" | "ocspMaxAge" | "ocspDelegates">;
+/** How deep, and how responses are judged. */
+export type InBand = { depth: StatusScope } & Judging;
 
 export interface PolicyFile {
   roles: readonly RolePolicy[];
@@ -73,7 +81,8 @@ export interface PolicyFile {
 /** All that a role's verdict rests on besides its policy. */
 export interface RoleWorld {
   file: PolicyFile;
-  anchors: readonly Certificate[];
+  /** Trusted in place of what the file says (--trust); undefined: that counts. */
+  anchors: readonly Certificate[] | undefined;
   crlSigners: readonly Certificate[];
   material: Material;
   clock: Clock;
@@ -97,34 +106,38 @@ export function readPolicyFile(file: string): PolicyFile {
 function ofClasses(file: string): PolicyFile {
   const { config, at } = readConfig(policyFile, file);
   const { trust, profile, allowWeakAlgorithms, revocation } = config;
-  const common = { connectsTo: undefined, allowWeakAlgorithms, inBand: NOT_IN_BAND, revocation };
+  const roots = (trust?.roots ?? []).flatMap((each) => readCertificates(at(each)));
+  const common = { connectsTo: undefined, allowWeakAlgorithms, inBand: NOT_IN_BAND, revocation, roots };
   const roles: RolePolicy[] = [
     { role: "SeGW", ...DEVICE_BY_IKE, profile: profilePolicy(profile, "henb-ikev2"), ...common },
     { role: "H(e)MS", ...DEVICE_BY_TLS, profile: profilePolicy(profile, "henb-tls"), ...common },
     { role: "H(e)NB", ...GATEWAY, profile: profilePolicy(profile, "segw"), ...common },
     { role: "H(e)NB", ...MANAGEMENT_SERVER, profile: profilePolicy(profile, "hems"), ...common },
   ];
-  return { roles, roots: (trust?.roots ?? []).flatMap((each) => readCertificates(at(each))), folder: at(".") };
+  return { roles, roots, folder: at(".") };
 }
 
 function ofGateway(file: string): PolicyFile {
   const { config, at } = readConfig(gatewayConfig, file);
   const { ike, ocsp, profile, revocation, trust } = config;
+  const roots = trust.roots.flatMap((each) => readCertificates(at(each)));
   const role: RolePolicy = {
     role: "SeGW",
     ...DEVICE_BY_IKE,
     connectsTo: undefined,
     allowWeakAlgorithms: ike.allowWeakAlgorithms,
     profile: profilePolicy(profile, "henb-ikev2"),
-    inBand: { depth: ocsp.inBand, tolerance: ocsp.tolerance, maxAge: ocsp.maxAge },
+    inBand: { depth: ocsp.inBand, ...judging(ocsp) },
     revocation,
+    roots,
   };
-  return { roles: [role], roots: trust.roots.flatMap((each) => readCertificates(at(each))), folder: at(".") };
+  return { roles: [role], roots, folder: at(".") };
 }
 
 function ofManagementServer(file: string): PolicyFile {
   const { config, at } = readConfig(hemsConfig, file);
   const { profile, revocation, trust } = config;
+  const roots = trust.roots.flatMap((each) => readCertificates(at(each)));
   const role: RolePolicy = {
     role: "H(e)MS",
     ...DEVICE_BY_TLS,
@@ -133,23 +146,58 @@ function ofManagementServer(file: string): PolicyFile {
     profile: profilePolicy(profile, "henb-tls"),
     inBand: NOT_IN_BAND,
     revocation,
+    roots,
   };
-  return { roles: [role], roots: trust.roots.flatMap((each) => readCertificates(at(each))), folder: at(".") };
+  return { roles: [role], roots, folder: at(".") };
 }
 
 function ofDevice(file: string): PolicyFile {
   const { config, at } = readConfig(deviceConfig, file);
-  const { ike, ocsp, profile, gateway, tre } = config;
+  const { ike, ocsp, profile, gateway, management } = config;
+  const tre = at(config.tre.directory);
+  const roots = rootsOf(join(tre, "roots"));
+  const trustedResponders = existsSync(join(tre, "responders")) ? rootsOf(join(tre, "responders")) : [];
   const role: RolePolicy = {
     role: "H(e)NB",
     ...GATEWAY,
     connectsTo: gateway.name,
     allowWeakAlgorithms: ike.allowWeakAlgorithms,
     profile: profilePolicy(profile, "segw"),
-    inBand: { depth: ocsp.inBand, tolerance: ocsp.tolerance, maxAge: ocsp.maxAge },
+    inBand: { depth: ocsp.inBand, ...judging(ocsp), trustedResponders },
     revocation: ocsp.ask.length === 0 ? undefined : askedOf(ocsp),
+    roots,
   };
-  return { roles: [role], roots: rootsOf(join(at(tre.directory), "roots")), folder: at(".") };
+  if (management === undefined) return { roles: [role], roots, folder: at(".") };
+  const tlsRoots = existsSync(join(tre, "tls-roots")) ? rootsOf(join(tre, "tls-roots")) : roots;
+  const towardsManagement = ofManagement(management, tlsRoots, trustedResponders);
+  return { roles: [role, towardsManagement], roots: [...new Set([...roots, ...tlsRoots])], folder: at(".") };
+}
+
+/** A device towards its H(e)MS (TS 33.320 8.3.2.1). */
+function ofManagement(
+  management: ManagementConfig,
+  roots: readonly Certificate[],
+  trustedResponders: readonly Certificate[],
+): RolePolicy {
+  const { url, status, revocation, profile, allowWeakAlgorithms } = management;
+  return {
+    role: "H(e)NB",
+    ...MANAGEMENT_SERVER,
+    connectsTo: new URL(url).hostname.replace(/^\[(.*)\]$/, "$1"),
+    allowWeakAlgorithms,
+    profile: profilePolicy(profile, "hems"),
+    inBand: {
+      depth: status === "stapled" || status === "either" ? "leaf" : "off",
+      ...judging(management),
+      trustedResponders,
+    },
+    revocation: status === "direct" || status === "either" ? revocation : undefined,
+    roots,
+  };
+}
+
+function judging({ tolerance, maxAge, delegates }: Pick<OcspConfig, "tolerance" | "maxAge" | "delegates">): Judging {
+  return { trustedResponders: [], ocspTolerance: tolerance, ocspMaxAge: maxAge, ocspDelegates: delegates };
 }
 
 /** Direct or through the tunnel the same is asked (TS 33.320 7.2.3-5); from here only directly. */
@@ -194,4 +242,4 @@ const MANAGEMENT_SERVER = {
   purpose: "tlsServer",
   name: "connectedTo",
 } as const;
-const NOT_IN_BAND: RolePolicy["inBand"] = { depth: "off", tolerance: 0, maxAge: 0 };
+const NOT_IN_BAND: InBand = { depth: "off", trustedResponders: [], ocspTolerance: 0, ocspMaxAge: 0 };

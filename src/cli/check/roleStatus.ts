@@ -49,10 +49,10 @@ export async function roleStatus(
 async function verdictOn(
   path: readonly Certificate[],
   policy: RevocationPolicy,
-  { peerClass, revocation: section, ...role }: RolePolicy & { revocation: RevocationSection },
+  { peerClass, revocation: section, roots: cas, ...role }: RolePolicy & { revocation: RevocationSection },
   world: RoleWorld,
 ): Promise<StatusVerdict> {
-  const { file, anchors: cas, crlSigners, clock, random, material } = world;
+  const { file, crlSigners, clock, random, material } = world;
   const allowWeakAlgorithms = role.allowWeakAlgorithms || world.allowWeakAlgorithms;
   const options = { folder: file.folder, cas, crlSigners, allowWeakAlgorithms, clock, random };
   if (!world.online) return statusByGiven({ path, peerClass, policy, material }, { ...options, section });

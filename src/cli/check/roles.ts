@@ -5,10 +5,9 @@
 import type { Bytes } from "../../bytes/bytes.ts";
 import { parseIp } from "../../bytes/ip.ts";
 import { fqdnIdentity, IdType } from "../../tre/identity.ts";
+import { checkInBand } from "../../tre/inBandStatus.ts";
 import { type VerifierPolicy, verifyCertificates } from "../../tre/peerVerifier.ts";
-import { describePathRefusal, validatePath } from "../../trust/path.ts";
-import { lint } from "../../trust/profiles/lint.ts";
-import { checkServerName } from "../../trust/serverName.ts";
+import { verifyTlsClient, verifyTlsServer } from "../../tre/tlsPeer.ts";
 import type { Certificate } from "../../x509/certificate.ts";
 import { namesOf } from "../../x509/extensions.ts";
 import type { CheckReport, EndReport, Result } from "./judge.ts";
@@ -64,10 +63,11 @@ async function judgeAs(
   const { role } = policy;
   const leaf = end.certificate;
   const undecided = (message: string) => ({ role, would: "undetermined", reason: undefined, message }) as const;
-  if (world.anchors.length === 0)
-    return { ...undecided("no trusted roots are given; --trust FILE names them"), statuses: [] };
+  const roots = world.anchors ?? policy.roots;
+  if (roots.length === 0) return { ...undecided("no trusted roots are given; --trust FILE names them"), statuses: [] };
   const presented = [leaf, ...kinship.above(leaf)];
-  const verdict = policy.purpose === "ike" ? byIke(policy, presented, world) : byTls(policy, presented, world);
+  const judge = policy.purpose === "ike" ? byIke : policy.purpose === "tlsClient" ? tlsClient : tlsServer;
+  const verdict = judge(policy, presented, { ...world, roots });
   if (!verdict.valid) {
     const { reason, message } = verdict;
     // A file is no peer: what was not given might be sent.
@@ -82,8 +82,10 @@ async function judgeAs(
   const { revocation } = policy;
   if (revocation === undefined || verdict.settled)
     return { role, would: "accept", reason: undefined, message: verdict.status, statuses: [] };
-  return { role, ...(await roleStatus(verdict, { ...policy, revocation }, world)) };
+  return { role, ...(await roleStatus(verdict, { ...policy, revocation, roots }, world)) };
 }
+
+type JudgingWorld = RoleWorld & { roots: readonly Certificate[] };
 
 type EntryVerdict =
   | {
@@ -96,23 +98,21 @@ type EntryVerdict =
   | { valid: false; reason: string; message: string };
 
 /** As SeGW and H(e)NB judge each other in IKE_AUTH, the proof of possession taken for granted. */
-function byIke(policy: RolePolicy, presented: readonly Certificate[], world: RoleWorld): EntryVerdict {
-  const { identity, material, anchors, clock } = world;
+function byIke(policy: RolePolicy, presented: readonly Certificate[], world: JudgingWorld): EntryVerdict {
+  const { identity, material, roots, clock } = world;
   const [leaf] = presented;
   const connectedTo = policy.connectsTo ?? identity;
   const [certified = ""] = namesOf(leaf!.extensions.subjectAltName);
   const claim = policy.name === "claimed" ? (identity ?? certified) : certified;
   const verifier: VerifierPolicy = {
     clock,
-    roots: anchors,
+    roots,
     maxPath: MAX_PATH,
     acceptedHashes: [],
     allowWeakAlgorithms: policy.allowWeakAlgorithms || world.allowWeakAlgorithms,
     checkServerName: policy.name === "connectedTo" && connectedTo !== undefined,
+    ...policy.inBand,
     inBandOcsp: policy.inBand.depth,
-    trustedResponders: [],
-    ocspTolerance: policy.inBand.tolerance,
-    ocspMaxAge: policy.inBand.maxAge,
     askedOcsp: policy.peerClass === "gateway" && policy.inBand.depth !== "off" ? asked(policy) : "off",
     profile: policy.profile,
   };
@@ -136,40 +136,53 @@ function asked({ revocation }: RolePolicy): "off" | "leaf" | "path" {
   return revocation?.gateway === undefined ? "off" : (revocation.gateway.scope ?? "path");
 }
 
-/** As H(e)MS and H(e)NB judge each other in TLS. */
-function byTls(policy: RolePolicy, presented: readonly Certificate[], world: RoleWorld): EntryVerdict {
-  const [leaf, ...intermediates] = presented;
-  const { identity, anchors, clock } = world;
-  const verdict = validatePath({
-    leaf: leaf!,
-    intermediates,
-    anchors,
-    time: clock.now(),
-    purpose: policy.purpose,
-    maxPath: MAX_PATH,
-    allowWeakAlgorithms: policy.allowWeakAlgorithms || world.allowWeakAlgorithms,
-  });
-  if (!verdict.valid)
-    return { valid: false, reason: verdict.refusal.reason, message: describePathRefusal(verdict.refusal) };
-  const mismatch = identity === undefined ? undefined : checkServerName(leaf!, nameOf(identity));
-  if (mismatch !== undefined) {
-    const message = `it should be ${mismatch.expected}, but the certificate is for ${mismatch.certified.join(", ") || "nobody"}`;
+/** As an H(e)MS judges a device in TLS (TS 33.320 8.3.3.1). */
+function tlsClient(policy: RolePolicy, presented: readonly Certificate[], world: JudgingWorld): EntryVerdict {
+  const verdict = verifyTlsClient(
+    presented.map(({ der }) => der),
+    tlsPolicy(policy, world),
+    [],
+  );
+  if (!verdict.valid) return { valid: false, reason: verdict.refusal.reason, message: verdict.refusal.message };
+  const { identity } = world;
+  if (identity !== undefined && identity.toLowerCase() !== verdict.identity) {
+    const message = `it should be ${identity}, but the certificate is for ${verdict.identity}`;
     return { valid: false, reason: "NameMismatch", message };
   }
-  const broken = brokenRule(policy, verdict.path);
-  return broken === undefined
-    ? { valid: true, path: verdict.path, settled: false, status: "its status is not checked" }
-    : { valid: false, reason: "ProfileViolated", message: broken };
+  return { valid: true, path: verdict.path, settled: false, status: NOT_CHECKED };
 }
 
-function brokenRule({ profile }: RolePolicy, [leaf, issuer]: readonly Certificate[]): string | undefined {
-  if (profile === undefined) return undefined;
-  const { certificate: name, release, least } = profile;
-  const circumstances = issuer === undefined ? {} : { issuer };
-  const finding = lint({ certificate: leaf!, profile: name, release, circumstances }).find(
-    ({ severity }) => severity === "error" || severity === least,
-  );
-  return finding && `the certificate of "${leaf!.subject}" breaks rule ${finding.rule}: ${finding.found}`;
+/** As a device judges its H(e)MS in TLS (TS 33.320 8.3.2.1); a stapled response may be among those that were given. */
+function tlsServer(policy: RolePolicy, presented: readonly Certificate[], world: JudgingWorld): EntryVerdict {
+  const { identity, material, clock } = world;
+  const [certified = ""] = namesOf(presented[0]!.extensions.subjectAltName);
+  const verifier = tlsPolicy(policy, world);
+  const credentials = {
+    certificates: presented.map(({ der }) => der),
+    stapled: undefined,
+    stapling: "ignored",
+    connectedTo: nameOf(policy.connectsTo ?? identity ?? certified),
+  } as const;
+  const verdict = verifyTlsServer(credentials, verifier);
+  if (!verdict.valid) return { valid: false, reason: verdict.refusal.reason, message: verdict.refusal.message };
+  const { path } = verdict;
+  const responses = material.ocspResponses.map(({ item }) => item);
+  const askedOcsp = policy.revocation === undefined ? "off" : "leaf";
+  const status = checkInBand(responses, path, { ...verifier, inBandOcsp: policy.inBand.depth, askedOcsp }, clock.now());
+  if ("reason" in status) return { valid: false, reason: status.reason, message: status.message };
+  const settled = status.answered.length > 0;
+  return { valid: true, path, settled, status: settled ? "its status is in-band good" : NOT_CHECKED };
+}
+
+function tlsPolicy(policy: RolePolicy, { roots, clock, allowWeakAlgorithms }: JudgingWorld) {
+  return {
+    ...policy.inBand,
+    clock,
+    roots,
+    maxPath: MAX_PATH,
+    allowWeakAlgorithms: policy.allowWeakAlgorithms || allowWeakAlgorithms,
+    profile: policy.profile,
+  };
 }
 
 function nameOf(text: string): { fqdn: string } | { address: string } {
@@ -182,6 +195,7 @@ function identityOf(text: string): { idType: number; idData: Bytes } {
   return { idType: address.length === 4 ? IdType.IPV4_ADDR : IdType.IPV6_ADDR, idData: address };
 }
 
+const NOT_CHECKED = "its status is not checked";
 const WORST_FIRST: readonly Result[] = ["invalid", "undetermined", "valid"];
 /** TS 33.320 7.2.3-2, 7.2.4-2. */
 const MAX_PATH = 4;

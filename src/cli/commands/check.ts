@@ -100,7 +100,14 @@ export const command: Command = {
           ? report
           : await keptAlive(
               withRoles(report, {
-                ...{ file, anchors: trusted, crlSigners, material, clock, random: systemEnvironment.random },
+                ...{
+                  file,
+                  anchors: values.trust === undefined ? undefined : trusted,
+                  crlSigners,
+                  material,
+                  clock,
+                  random: systemEnvironment.random,
+                },
                 identity: values.name,
                 allowWeakAlgorithms: policy.allowWeakAlgorithms,
                 online: values.online === true,

@@ -1,6 +1,6 @@
 /** `femtogate check --policy`: what the roles would do, on certificates, CRLs and answers of our own PKI. */
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { type TestContext, test } from "node:test";
 import { extendedKeyUsage, keyUsage, subjectAltName } from "../../../src/x509/build.ts";
 import type { Certificate } from "../../../src/x509/certificate.ts";
@@ -217,6 +217,50 @@ test("a device's file says what it wants of a gateway: name, TrE's roots, an OCS
   const bad = ["--ocsp-response", await ocsp(gateway.certificate, "segw-ca")];
   const revoked = await checkJson(gateway.file, "--policy", policy("segw.example"), ...bad);
   assert.deepEqual([revoked.status, verdicts(revoked.report)], [1, ["H(e)NB refuse CertificateRevoked"]]);
+});
+
+test("a device's file says what it wants of its H(e)MS too: name, roots of its own, a stapled response or an asked one", async (t) => {
+  const { pki, url, folder, issue, ocsp } = await world(t);
+  mkdirSync(folder.path("tre/roots"), { recursive: true });
+  mkdirSync(folder.path("tre/tls-roots"));
+  folder.writeCertificates("tre/roots/manufacturer.pem", pki.ca("manufacturer-root"));
+  folder.writeCertificates("tre/tls-roots/operator.pem", pki.ca("operator-root"));
+  const policy = (management: string, host = "hems.example") =>
+    folder.write(
+      "henb.yaml",
+      `tre: { directory: tre, files: files }
+gateway: { name: segw.example }
+management: { url: 'https://${host}/acs', ${management} }
+`,
+    );
+  const hems = issue("hems", "hems.example");
+  const judged = async (file: string, ...more: string[]) => {
+    const { status, report } = await checkJson(hems.file, "--policy", file, ...more);
+    return [status, ...verdicts(report)];
+  };
+  const response = ["--ocsp-response", await ocsp(hems.certificate, "hems-ca")];
+  assert.deepEqual(await judged(policy("status: stapled")), [3, "H(e)NB undetermined"]);
+  assert.deepEqual(await judged(policy("status: stapled"), ...response), [0, "H(e)NB accept"]);
+  assert.deepEqual(await judged(policy("status: stapled", "other.example"), ...response), [
+    1,
+    "H(e)NB refuse NameMismatch",
+  ]);
+  const asks = `revocation: { managementServer: { methods: ocsp, operator: { ocsp: ['${url}/ocsp'] } } }`;
+  assert.deepEqual(await judged(policy(`status: direct, ${asks}`)), [3, "H(e)NB undetermined"]);
+  assert.deepEqual(await judged(policy(`status: direct, ${asks}`), "--online"), [0, "H(e)NB accept"]);
+  assert.deepEqual(await judged(policy(`status: either, ${asks}`), ...response), [0, "H(e)NB accept"]);
+  // A gateway's roots vouch for no H(e)MS where that has its own.
+  rmSync(folder.path("tre/tls-roots"), { recursive: true });
+  assert.deepEqual(await judged(policy('status: "off"')), [1, "H(e)NB refuse NoPathToTrustAnchor"]);
+  mkdirSync(folder.path("tre/tls-roots"));
+  folder.writeCertificates("tre/tls-roots/operator.pem", pki.ca("operator-root"));
+  pki.revoke(hems.certificate.serial, "keyCompromise");
+  assert.deepEqual(await judged(policy(`status: direct, ${asks}`), "--online"), [
+    1,
+    "H(e)NB refuse CertificateRevoked",
+  ]);
+  const bad = ["--ocsp-response", await ocsp(hems.certificate, "hems-ca")];
+  assert.deepEqual(await judged(policy("status: stapled"), ...bad), [1, "H(e)NB refuse CertificateRevoked"]);
 });
 
 test("a CRL that is loaded on a thread keeps the process until the verdict is there", async (t) => {

@@ -11,6 +11,7 @@ import { readConfig } from "../ipsec/roleFiles.ts";
 import { createLogger, type Logger } from "../observe/log.ts";
 import type { ClientSettings } from "../radius/core/server.ts";
 import { RadiusListener } from "../radius/transport/listener.ts";
+import { reportPackets } from "../radius/transport/messageRecord.ts";
 import { RadiusRequester } from "../radius/transport/requester.ts";
 import type { Clock, Random } from "../sim/environment.ts";
 import { PostgresDatabase } from "../store/postgres.ts";
@@ -228,6 +229,9 @@ class Aaa {
 
   async #startRadius(section: NonNullable<AaaConfig["radius"]>, tls: TlsCredentials | undefined): Promise<void> {
     const clients: ClientSettings[] = [];
+    const trace = this.#config.log.messages
+      ? reportPackets(({ record, text }) => this.#log.info(record, text))
+      : undefined;
     for (const { name, block, secretFile, certificate, dynamicAuthorization } of section.clients) {
       if (certificate !== undefined) clients.push({ name, by: { kind: "certificate", fqdn: certificate } });
       if (block === undefined || secretFile === undefined) continue;
@@ -235,7 +239,15 @@ class Aaa {
       clients.push({ name, by: { kind: "address", block, secret } });
       if (dynamicAuthorization === undefined) continue;
       const server = { ...dynamicAuthorization, name, transport: "udp", secret } as const;
-      this.#requesters.set(name, new RadiusRequester({ ...this.#environment, servers: [server], onEvent: () => {} }));
+      this.#requesters.set(
+        name,
+        new RadiusRequester({
+          ...this.#environment,
+          servers: [server],
+          onEvent: (event) => this.#log.info({ event: event.kind, detail: event }, `RADIUS: ${event.kind} ${name}`),
+          trace,
+        }),
+      );
     }
     const front = new RadiusFront({
       aaa: this.server,
@@ -252,6 +264,7 @@ class Aaa {
       ],
       radsec: section.radsec,
       tls,
+      trace,
       onRequest: (request, answer) => void front.answer(request).then(answer),
       onDrop: (reason, message) => this.#log.warn({ event: "dropped", reason }, `RADIUS ${reason}: ${message}`),
     });

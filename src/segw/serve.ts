@@ -57,7 +57,7 @@ export async function serveGateway(
   const aaa =
     config.aaa === undefined
       ? undefined
-      : await openAaaClient(config.aaa, config.name, at, environment, {
+      : await openAaaClient(config.aaa, { name: config.name, addresses: config.listen }, at, environment, {
           onDetach: (session) => sessions.gateway?.detach(session) ?? false,
           onReauthorize: (session) => sessions.gateway?.reauthorize(session) ?? false,
           sessionOf: (session) => sessions.gateway?.sessionOf(session),

@@ -239,7 +239,8 @@ function keyOf(source: Source): string {
   return source.kind === "tls" ? `tls ${source.connection}` : `${source.socket} ${source.address} ${source.port}`;
 }
 
-function describeSource(source: Source): string {
+/** For people: address and port, or the name in the certificate. */
+export function describeSource(source: Source): string {
   return source.kind === "tls"
     ? `TLS client ${source.names[0] ?? "without a name"}`
     : `${source.address}:${source.port}`;

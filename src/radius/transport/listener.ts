@@ -6,6 +6,7 @@ import { createServer, type Server, type TLSSocket } from "node:tls";
 import { DecodeError } from "../../bytes/reader.ts";
 import { packetStream, type RadiusPacket } from "../codec/packet.ts";
 import {
+  describeSource,
   type PortPurpose,
   type RadiusAnswer,
   type RadiusDropReason,
@@ -14,6 +15,7 @@ import {
   type RadiusServerOptions,
   type Source,
 } from "../core/server.ts";
+import type { RadiusTrace } from "./messageRecord.ts";
 import { certifiedNames, type Endpoint, type TlsCredentials, tlsOptions, writeOrCut } from "./tls.ts";
 
 export interface RadiusListenerOptions extends RadiusServerOptions {
@@ -24,6 +26,7 @@ export interface RadiusListenerOptions extends RadiusServerOptions {
   /** A request for the application, which calls `answer` once, whenever it can; with undefined nothing is sent. */
   onRequest(request: ReceivedRequest, answer: (answer: RadiusAnswer | undefined) => void): void;
   onDrop(reason: RadiusDropReason, message: string): void;
+  trace?: RadiusTrace | undefined;
 }
 
 export interface ReceivedRequest {
@@ -83,7 +86,7 @@ export class RadiusListener {
     socket.on("error", () => {});
     socket.on("message", (bytes, from) => {
       const source = { kind: "udp", socket: index, purpose, address: unmapped(from.address), port: from.port } as const;
-      this.#perform(this.#server.received(bytes, source));
+      this.#received(bytes, source);
     });
   }
 
@@ -107,13 +110,18 @@ export class RadiusListener {
     socket.on("close", () => this.#connections.delete(connection));
     socket.on("data", (chunk: Buffer) => {
       try {
-        for (const bytes of stream.push(chunk)) this.#perform(this.#server.received(bytes, source));
+        for (const bytes of stream.push(chunk)) this.#received(bytes, source);
       } catch (error) {
         if (!(error instanceof DecodeError)) throw error;
         this.#options.onDrop("Malformed", error.message);
         socket.destroy();
       }
     });
+  }
+
+  #received(bytes: Buffer, source: Source): void {
+    this.#options.trace?.("received", bytes, describeSource(source));
+    this.#perform(this.#server.received(bytes, source));
   }
 
   #perform(effects: readonly RadiusServerEffect[]): void {
@@ -130,6 +138,7 @@ export class RadiusListener {
   }
 
   #send(to: Source, bytes: Buffer): void {
+    this.#options.trace?.("sent", bytes, describeSource(to));
     // An answer that comes after `close` has nowhere to go.
     if (to.kind === "udp") this.#sockets[to.socket]?.send(bytes, to.port, to.address);
     else {

@@ -14,6 +14,7 @@ import {
   type RadiusTransactionId,
 } from "../core/client.ts";
 import { RADSEC_SECRET } from "../core/server.ts";
+import type { RadiusTrace } from "./messageRecord.ts";
 import { type Endpoint, requireName, type TlsCredentials, tlsOptions, writeOrCut } from "./tls.ts";
 
 export type RadiusServerTarget = Endpoint & { name: string } & (
@@ -31,6 +32,7 @@ export interface RadiusRequesterOptions {
   /** Needed for RadSec. */
   tls?: TlsCredentials | undefined;
   onEvent(event: RadiusClientEvent): void;
+  trace?: RadiusTrace | undefined;
 }
 
 /** A request that no server answered. */
@@ -111,9 +113,15 @@ export class RadiusRequester {
 
   #send(server: number, channel: number, bytes: Bytes): void {
     const target = this.#options.servers[server]!;
+    this.#options.trace?.("sent", bytes, target.name);
     if (target.transport === "udp")
       this.#datagramSocket(server, channel, target).send(bytes, target.port, target.address);
     else writeOrCut(this.#connection(server, channel, target), bytes);
+  }
+
+  #received(server: number, channel: number, bytes: Bytes): void {
+    this.#options.trace?.("received", bytes, this.#options.servers[server]!.name);
+    this.#perform(this.#client.received(server, channel, bytes));
   }
 
   #datagramSocket(server: number, channel: number, target: Endpoint): DatagramSocket {
@@ -125,8 +133,7 @@ export class RadiusRequester {
     // A server that commits many at once answers many at once.
     socket.once("listening", () => socket.setRecvBufferSize(RECEIVE_BUFFER));
     socket.on("message", (bytes, from) => {
-      if (from.port === target.port && from.address === target.address)
-        this.#perform(this.#client.received(server, channel, bytes));
+      if (from.port === target.port && from.address === target.address) this.#received(server, channel, bytes);
     });
     this.#datagrams.set(key, socket);
     return socket;
@@ -154,7 +161,7 @@ export class RadiusRequester {
     });
     socket.on("data", (chunk: Buffer) => {
       try {
-        for (const bytes of stream.push(chunk)) this.#perform(this.#client.received(server, channel, bytes));
+        for (const bytes of stream.push(chunk)) this.#received(server, channel, bytes);
       } catch (error) {
         if (!(error instanceof DecodeError)) throw error;
         socket.destroy();

@@ -7,6 +7,7 @@
 import type { Bytes } from "../../bytes/bytes.ts";
 import type { DescribedMessage } from "../../diameter/transport/messageRecord.ts";
 import type { EapRelayed } from "../../ike/sa/effects.ts";
+import type { DescribedPacket } from "../../radius/transport/messageRecord.ts";
 import type { PeerRefusal } from "../../tre/trustedEnvironment.ts";
 
 /** A session that the gateway has begun. */
@@ -95,7 +96,7 @@ export interface AaaClientHost {
   /** Hears what goes wrong: no server, a server's error. */
   onProblem(message: string): void;
   /** Hears of every message, where somebody wants to know. */
-  onMessage?: ((message: DescribedMessage) => void) | undefined;
+  onMessage?: ((message: DescribedMessage | DescribedPacket) => void) | undefined;
 }
 
 /** No server has answered; the reason is the same whatever the protocol. */

@@ -18,6 +18,8 @@ import type { AaaChange, AaaClientHost, AaaSession } from "./client.ts";
 export interface DynamicAuthorization {
   /** NAS-Identifier. */
   gateway: string;
+  /** Its own, that a NAS-IP-Address may name; none: any may. */
+  addresses: readonly string[];
   host: Pick<AaaClientHost, "onDetach" | "onChange" | "sessionOf">;
   now: Milliseconds;
 }
@@ -66,9 +68,13 @@ function unsupported(packet: RadiusPacket, isCoa: boolean): number | undefined {
 }
 
 /** Error-Cause, if the request is for another gateway, or names no session here. */
-function misdirected(packet: RadiusPacket, { gateway, host }: DynamicAuthorization): number | undefined {
+function misdirected(packet: RadiusPacket, { gateway, addresses, host }: DynamicAuthorization): number | undefined {
   const addressee = attributeOf(packet, "NAS-Identifier");
   if (addressee !== undefined && addressee !== gateway) return ErrorCause.NasIdentificationMismatch;
+  const own = canonical(addresses);
+  const named = [attributeOf(packet, "NAS-IP-Address"), attributeOf(packet, "NAS-IPv6-Address")];
+  if (own.length > 0 && named.some((address) => address !== undefined && !own.includes(address)))
+    return ErrorCause.NasIdentificationMismatch;
   const name = attributeOf(packet, "Acct-Session-Id");
   if (name === undefined) return ErrorCause.MissingAttribute;
   const session = host.sessionOf(name);
@@ -82,8 +88,13 @@ function names(packet: RadiusPacket, { device, party, user, addresses }: AaaSess
   const station = attributeOf(packet, "Calling-Station-Id");
   if (station !== undefined && station.toLowerCase() !== device.toLowerCase()) return false;
   const framed = [attributeOf(packet, "Framed-IP-Address"), attributeOf(packet, "Framed-IPv6-Address")];
-  const own = addresses.map(parseIp).flatMap((one) => (one === undefined ? [] : [formatIp(one)]));
+  const own = canonical(addresses);
   return framed.every((address) => address === undefined || own.includes(address));
+}
+
+/** As RADIUS's attributes have them. */
+function canonical(addresses: readonly string[]): string[] {
+  return addresses.map(parseIp).flatMap((one) => (one === undefined ? [] : [formatIp(one)]));
 }
 
 function changeIn(packet: RadiusPacket): AaaChange | number {

@@ -1,5 +1,6 @@
 /** The AAA client that a configuration describes. */
 import { readFileSync } from "node:fs";
+import { parseIp } from "../../bytes/ip.ts";
 import type { TlsCredentials } from "../../diameter/transport/service.ts";
 import { RoleFileError } from "../../ipsec/roleFiles.ts";
 import type { RadiusServerTarget } from "../../radius/transport/requester.ts";
@@ -9,10 +10,17 @@ import type { AaaSection } from "./config.ts";
 import { DiameterAaaClient } from "./diameterClient.ts";
 import { RadiusAaaClient, type RadiusClientSettings } from "./radiusClient.ts";
 
+/** Who asks. */
+export interface GatewayIdentity {
+  name: string;
+  /** That it listens on, "0.0.0.0" and "::" among them. */
+  addresses: readonly string[];
+}
+
 /** Opens it; throws RoleFileError for a file that cannot be read. */
 export async function openAaaClient(
   section: AaaSection,
-  gateway: string,
+  gateway: GatewayIdentity,
   at: (path: string) => string,
   environment: { clock: Clock; random: Random },
   host: AaaClientHost,
@@ -61,7 +69,7 @@ function openDiameter(
 
 function openRadius(
   { servers, dynamicAuthorization }: Server<"radius">,
-  gateway: string,
+  gateway: GatewayIdentity,
   tls: TlsCredentials | undefined,
   at: (path: string) => string,
   environment: Environment,
@@ -78,8 +86,13 @@ function openRadius(
   const clients = servers.flatMap(({ name, address: block, secretFile }) =>
     secretFile === undefined ? [] : [{ name, by: { kind: "address" as const, block, secret: secretOf(secretFile) } }],
   );
+  const addresses = [
+    ...gateway.addresses,
+    ...(dynamicAuthorization === undefined ? [] : [dynamicAuthorization.address]),
+  ];
   const settings: RadiusClientSettings = {
-    gateway,
+    gateway: gateway.name,
+    addresses: addresses.some(isAny) ? [] : addresses,
     authentication: { ...environment, servers: targets(({ port }) => port), tls },
     accounting: accounted
       ? { ...environment, servers: targets(({ accountingPort }) => accountingPort), tls }
@@ -90,6 +103,11 @@ function openRadius(
         : { ...environment, udp: [{ ...dynamicAuthorization, purpose: "dynamicAuthorization" }], radsec: [], clients },
   };
   return RadiusAaaClient.start(settings, host);
+}
+
+/** An address that stands for all that the machine has. */
+function isAny(address: string): boolean {
+  return parseIp(address)?.every((octet) => octet === 0) === true;
 }
 
 function readText(file: string): string {

@@ -17,7 +17,9 @@ import {
   TunnelType,
 } from "../../radius/codec/numbers.ts";
 import { type Attribute, attribute, attributeOf, type RadiusPacket } from "../../radius/codec/packet.ts";
+import type { RadiusClientEvent } from "../../radius/core/client.ts";
 import { RadiusListener, type RadiusListenerOptions } from "../../radius/transport/listener.ts";
+import { type RadiusTrace, reportPackets } from "../../radius/transport/messageRecord.ts";
 import {
   RadiusRequester,
   type RadiusRequesterOptions,
@@ -40,12 +42,16 @@ import { grantOf } from "./radiusGrant.ts";
 export interface RadiusClientSettings {
   /** NAS-Identifier. */
   gateway: string;
-  authentication: Omit<RadiusRequesterOptions, "onEvent">;
+  /** Its own addresses, that a NAS-IP-Address may name; where they are not known, any may. */
+  addresses: readonly string[];
+  authentication: Asking;
   /** Undefined: no accounting. */
-  accounting: Omit<RadiusRequesterOptions, "onEvent"> | undefined;
+  accounting: Asking | undefined;
   /** Where Disconnect- and CoA-Requests are taken; undefined for nowhere. */
-  dynamicAuthorization: Omit<RadiusListenerOptions, "onRequest" | "onDrop"> | undefined;
+  dynamicAuthorization: Omit<RadiusListenerOptions, "onRequest" | "onDrop" | "trace"> | undefined;
 }
+
+type Asking = Omit<RadiusRequesterOptions, "onEvent" | "trace">;
 
 export class RadiusAaaClient implements AaaClient {
   readonly #settings: RadiusClientSettings;
@@ -57,19 +63,21 @@ export class RadiusAaaClient implements AaaClient {
   private constructor(settings: RadiusClientSettings, host: AaaClientHost) {
     this.#settings = settings;
     this.#host = host;
-    const onEvent = () => undefined;
-    this.#authentication = new RadiusRequester({ ...settings.authentication, onEvent });
-    if (settings.accounting !== undefined) this.#accounting = new RadiusRequester({ ...settings.accounting, onEvent });
+    const heard = { onEvent: (event: RadiusClientEvent) => this.#onEvent(event), trace: traceOf(host) };
+    this.#authentication = new RadiusRequester({ ...settings.authentication, ...heard });
+    if (settings.accounting !== undefined) this.#accounting = new RadiusRequester({ ...settings.accounting, ...heard });
   }
 
   static async start(settings: RadiusClientSettings, host: AaaClientHost): Promise<RadiusAaaClient> {
     const client = new RadiusAaaClient(settings, host);
     if (settings.dynamicAuthorization !== undefined) {
+      const { gateway, addresses, authentication } = settings;
       client.#listener = await RadiusListener.start({
         ...settings.dynamicAuthorization,
         onRequest: ({ packet }, answer) =>
-          answer(answerDynamic(packet, { gateway: settings.gateway, host, now: settings.authentication.clock.now() })),
+          answer(answerDynamic(packet, { gateway, addresses, host, now: authentication.clock.now() })),
         onDrop: (_reason, message) => host.onProblem(`RADIUS: ${message}`),
+        trace: traceOf(host),
       });
     }
     // RADIUS has no connections: whether a server is there shows with the first request.
@@ -153,6 +161,16 @@ export class RadiusAaaClient implements AaaClient {
     }
   }
 
+  #onEvent(event: RadiusClientEvent): void {
+    const { server } = event;
+    if (event.kind === "serverBack") this.#host.onUp(server);
+    else if (event.kind === "serverSilent")
+      this.#host.onProblem(`RADIUS: ${server} does not answer; others are asked before it for a while`);
+    // An answer that comes late or twice is none of these, and no harm.
+    else if (event.reason !== "UnexpectedAnswer")
+      this.#host.onProblem(`RADIUS: an answer from ${server} is dropped (${event.reason}): check the secret`);
+  }
+
   async #ask(
     session: AaaSession,
     attributes: readonly Attribute[],
@@ -196,6 +214,10 @@ function outerAddress(from: string): Attribute[] {
     attribute("Tunnel-Medium-Type", octets.length === 4 ? TunnelMediumType.IPv4 : TunnelMediumType.IPv6),
     attribute("Tunnel-Client-Endpoint", formatIp(octets)),
   ];
+}
+
+function traceOf({ onMessage }: AaaClientHost): RadiusTrace | undefined {
+  return onMessage === undefined ? undefined : reportPackets(onMessage);
 }
 
 function framed(address: string): Attribute {

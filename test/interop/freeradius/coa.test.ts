@@ -29,14 +29,20 @@ async function attached(ends: AsyncDisposableStack) {
   const section = aaaSection.parse({ server: { protocol: "radius", servers: [nowhere], dynamicAuthorization } });
   const changes: AaaGrant[] = [];
   const ended: string[] = [];
-  const client = await openAaaClient(section, "segw.example", (path) => join(folder, path), REAL, {
-    onDetach: (name) => sessions.detach(name),
-    onReauthorize: () => false,
-    sessionOf: (name) => sessions.sessionOf(name),
-    onChange: (name, change) => sessions.change(name, change),
-    onUp: () => undefined,
-    onProblem: () => undefined,
-  });
+  const client = await openAaaClient(
+    section,
+    { name: "segw.example", addresses: ["127.0.0.1"] },
+    (path) => join(folder, path),
+    REAL,
+    {
+      onDetach: (name) => sessions.detach(name),
+      onReauthorize: () => false,
+      sessionOf: (name) => sessions.sessionOf(name),
+      onChange: (name, change) => sessions.change(name, change),
+      onUp: () => undefined,
+      onProblem: () => undefined,
+    },
+  );
   ends.defer(() => client.close());
   let session: AaaSession | undefined;
   const sessions: AaaSessions = new AaaSessions({
@@ -94,6 +100,7 @@ test("a CoA-Request changes time and filter of the session it names, and of no o
   assert.equal(await ask("coa", `${session},Framed-IP-Address=10.64.0.8,Session-Timeout=60`), elsewhere);
   const mismatch = "CoA-NAK NAS-Identification-Mismatch";
   assert.equal(await ask("coa", `${session},NAS-Identifier=other.example,Session-Timeout=60`), mismatch);
+  assert.equal(await ask("coa", `${session},NAS-IP-Address=192.0.2.99,Session-Timeout=60`), mismatch);
   assert.equal(changes.length, before);
 });
 

@@ -6,11 +6,13 @@ import { Code } from "../../../src/radius/codec/numbers.ts";
 import { attribute, attributeOf } from "../../../src/radius/codec/packet.ts";
 import type { ClientSettings, RadiusDropReason } from "../../../src/radius/core/server.ts";
 import { RadiusListener, type RadiusListenerOptions } from "../../../src/radius/transport/listener.ts";
+import { reportPackets } from "../../../src/radius/transport/messageRecord.ts";
 import {
   RadiusRequester,
   type RadiusServerTarget,
   RadiusUnansweredError,
 } from "../../../src/radius/transport/requester.ts";
+
 import type { TlsCredentials } from "../../../src/radius/transport/tls.ts";
 import { systemEnvironment } from "../../../src/sim/system.ts";
 import { TlsAuthority } from "../../net/tlsCredentials.ts";
@@ -70,6 +72,32 @@ test("requests are answered over UDP, many at once on several sockets", async ()
   for (const [index, { packet, msk }] of replies.entries()) {
     assert.equal(attributeOf(packet, "Reply-Message"), `loopback ap-${index}`);
     assert.ok(msk?.equals(Buffer.alloc(64, 7)));
+  }
+});
+
+test("both ends can be heard, over UDP and RadSec", async () => {
+  await using ends = new AsyncDisposableStack();
+  const authority = new TlsAuthority();
+  const heard: string[] = [];
+  const hear = (at: string) => reportPackets(({ record }) => heard.push(`${at} ${record.direction} ${record.code}`));
+  const listener = await listen(ends, {
+    udp: [{ address: "127.0.0.1", port: 0, purpose: "authentication" }],
+    radsec: [{ address: "127.0.0.1", port: 0 }],
+    tls: authority.issue("aaa.example"),
+    trace: hear("server"),
+  });
+  const { udp: ports, radsec: tlsPorts } = listener.ports();
+  for (const target of [udp(ports[0]!), radsec(tlsPorts[0]!)]) {
+    const tls = authority.issue("segw.example");
+    const client = new RadiusRequester({ ...WORLD, servers: [target], tls, onEvent: () => {}, trace: hear("client") });
+    ends.defer(async () => client.close());
+    await client.request(Code.AccessRequest, [attribute("User-Name", "ap-1")]);
+    assert.deepEqual(heard.splice(0), [
+      "client sent Access-Request",
+      "server received Access-Request",
+      "server sent Access-Accept",
+      "client received Access-Accept",
+    ]);
   }
 });
 

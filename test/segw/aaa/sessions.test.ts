@@ -86,14 +86,20 @@ async function scene(ends: AsyncDisposableStack, protocol: "diameter" | "radius"
   const ended: Scene["ends"] = [];
   const hearing = new EventEmitter();
   const up = Promise.withResolvers<void>();
-  const client = await openAaaClient(section, "segw.operator.example", (path) => `${place.folder}/${path}`, REAL, {
-    onDetach: (name) => sessions.detach(name),
-    onReauthorize: (name) => sessions.reauthorize(name),
-    sessionOf: (name) => sessions.sessionOf(name),
-    onChange: (name, change) => sessions.change(name, change),
-    onUp: () => up.resolve(),
-    onProblem: (problem) => problems.push(problem),
-  });
+  const client = await openAaaClient(
+    section,
+    { name: "segw.operator.example", addresses: ["192.0.2.1"] },
+    (path) => `${place.folder}/${path}`,
+    REAL,
+    {
+      onDetach: (name) => sessions.detach(name),
+      onReauthorize: (name) => sessions.reauthorize(name),
+      sessionOf: (name) => sessions.sessionOf(name),
+      onChange: (name, change) => sessions.change(name, change),
+      onUp: () => up.resolve(),
+      onProblem: (problem) => problems.push(problem),
+    },
+  );
   ends.defer(() => client.close());
   await up.promise;
   const sessions: AaaSessions = new AaaSessions({

@@ -5,12 +5,13 @@
  */
 import type { Clock, Milliseconds, Random, Timers } from "../sim/environment.ts";
 import type { PeerRefusal } from "../tre/trustedEnvironment.ts";
+import type { InnerAccess } from "./innerDns.ts";
 import { ManagementError } from "./management.ts";
 import type { ManagementOutcome } from "./managementSession.ts";
 
 export interface ManagementClientOptions {
   /** One session; throws ManagementError. */
-  run(innerAddresses: readonly string[], signal: AbortSignal): Promise<ManagementOutcome>;
+  run(inner: InnerAccess, signal: AbortSignal): Promise<ManagementOutcome>;
   /** Milliseconds from the end of a session to the next, 0: no other; and from a failure, 0: no other. */
   every: Milliseconds;
   retryAfter: Milliseconds;
@@ -33,10 +34,10 @@ export class ManagementClient {
   }
 
   /** The tunnel can be used; called again while it is there, does nothing. */
-  attached(innerAddresses: readonly string[]): void {
+  attached(inner: InnerAccess): void {
     if (this.#attachment !== undefined) return;
     this.#attachment = new AbortController();
-    void this.#session(innerAddresses, this.#attachment.signal);
+    void this.#session(inner, this.#attachment.signal);
   }
 
   /** The tunnel is gone. */
@@ -46,12 +47,12 @@ export class ManagementClient {
     this.#attachment = undefined;
   }
 
-  async #session(innerAddresses: readonly string[], signal: AbortSignal): Promise<void> {
+  async #session(inner: InnerAccess, signal: AbortSignal): Promise<void> {
     const { run, clock, every, retryAfter, onManaged, onFailed, onFault } = this.#options;
     const begun = clock.now();
     let wait = every;
     try {
-      const outcome = await run(innerAddresses, signal);
+      const outcome = await run(inner, signal);
       if (signal.aborted) return;
       onManaged(outcome, clock.now() - begun);
     } catch (error) {
@@ -61,6 +62,6 @@ export class ManagementClient {
       // Half of it by chance: a fleet whose H(e)MS was gone is not to come back in step.
       wait = retryAfter / 2 + (retryAfter / 2) * (this.#options.random.bytes(2).readUInt16BE() / 0xffff);
     }
-    if (wait > 0) this.#cancel = this.#options.timers.after(wait, () => void this.#session(innerAddresses, signal));
+    if (wait > 0) this.#cancel = this.#options.timers.after(wait, () => void this.#session(inner, signal));
   }
 }

@@ -11,6 +11,7 @@ import type { StatusService } from "../revocation/statusService.ts";
 import { SoftwareTlsEnvironment } from "../tre/softwareTlsEnvironment.ts";
 import type { PeerRefusal } from "../tre/trustedEnvironment.ts";
 import { parseCertificate } from "../x509/certificate.ts";
+import { type InnerAccess, resolveInside } from "./innerDns.ts";
 import { APPEAR, ManagementError } from "./management.ts";
 import { ManagementClient } from "./managementClient.ts";
 import type { ManagementConfig } from "./managementConfig.ts";
@@ -55,12 +56,12 @@ export function openManagement(
   };
   const url = new URL(section.url);
   const client = new ManagementClient({
-    async run(innerAddresses, signal) {
-      const addresses = await addressesOf(url, section.addresses);
+    async run(inner, signal) {
+      const addresses = await addressesOf(url, section.addresses, via === "tunnel" ? inner : undefined);
       return runManagementSession({
         url,
         addresses,
-        localAddress: via === "direct" ? undefined : innerAddresses.find((own) => sameFamily(own, addresses[0])),
+        localAddress: via === "direct" ? undefined : inner.addresses.find((own) => sameFamily(own, addresses[0])),
         tre,
         status: way,
         askStatus: (path) => askStatus(statusService(), path),
@@ -100,10 +101,13 @@ export function openManagement(
   };
 }
 
-async function addressesOf(url: URL, configured: readonly string[]): Promise<readonly string[]> {
+/** Through the tunnel the operator's own DNS is asked first: the public one may not know the name. */
+async function addressesOf(url: URL, configured: readonly string[], inner?: InnerAccess): Promise<readonly string[]> {
   if (configured.length > 0) return configured;
   const name = hostOf(url);
   if (isIP(name) > 0) return [name];
+  const inside = inner === undefined ? [] : await resolveInside(name, inner, DNS_TIMEOUT);
+  if (inside.length > 0) return inside;
   try {
     return (await lookup(name, { all: true })).map(({ address }) => address);
   } catch (error) {
@@ -114,6 +118,9 @@ async function addressesOf(url: URL, configured: readonly string[]): Promise<rea
     });
   }
 }
+
+/** Milliseconds until a DNS server is asked again, or another. */
+const DNS_TIMEOUT = 2_000;
 
 /** 8.3.2.1-2, by the policy for management servers. */
 async function askStatus(service: StatusService, path: readonly Bytes[]): Promise<string | PeerRefusal> {

@@ -1,5 +1,6 @@
 /** A device that attaches and then talks to its H(e)MS (TS 33.320 8.3): past the tunnel on loopback, and through it. */
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,10 +13,12 @@ import { serveGateway } from "../../src/segw/serve.ts";
 import { systemEnvironment } from "../../src/sim/system.ts";
 import { Credentials, SEGW } from "../e2e/credentials.ts";
 import { HEMS, ServedHems } from "../hems/served.ts";
+import { Daemon } from "../interop/daemon.ts";
 import { deviceConfigIn, freePorts, gatewayFolder, writeConfig } from "./loopback.ts";
 
 // Before the first test, since what comes after an await the runner does not wait for.
 const noTunnel = whyNoHosts() || ((await whyNoTun())?.message ?? false);
+const noDnsmasq = spawnSync("dnsmasq", ["--version"]).status !== 0 && "dnsmasq is not installed here";
 const credentials = new Credentials(1, Date.now());
 const directory = mkdtempSync(join(tmpdir(), "femtogate-management-"));
 after(() => {
@@ -86,9 +89,8 @@ test("where the responder is asked directly, its answer decides (8.3.2.1-2)", as
   assert.equal(hems.of("sessionEnded").filter(({ requests }) => requests !== 0).length, 1);
 });
 
-test("through the tunnel the H(e)MS sees the device's inner address, and past it the outer one (8.3.1, 8.3.2.1)", {
-  skip: noTunnel,
-}, async (t) => {
+/** A gateway between the device's host and the core, where the H(e)MS is; starts roles on these hosts. */
+async function tunnelled(t: TestContext, gatewayChanges: Record<string, unknown> = {}) {
   const hosts = Hosts.create("mgmt");
   t.after(() => hosts.close());
   hosts.link("segw", "10.40.0.1/24", "core", "10.40.0.2/24");
@@ -120,29 +122,65 @@ test("through the tunnel the H(e)MS sees the device's inner address, and past it
     ["listening"],
   );
   const ports = { ike: 500, natT: 4500 };
-  const gateway = gatewayFolder(credentials, join(directory, "tunnel-segw"), ports, {
+  const gateway = gatewayFolder(credentials, mkdtempSync(join(directory, "tunnel-segw-")), ports, {
     listen: ["192.0.2.1"],
     dataPlane: { kind: "tun" },
+    ...gatewayChanges,
   });
   await start("segw", "segw", gateway, ["listening"]);
+  /** Gives the first record that is about the H(e)MS. */
+  const attach = async (management: Record<string, unknown>) => {
+    const file = deviceConfigIn(deviceFolder(), ports, {
+      gateway: { name: SEGW, addresses: ["192.0.2.1"] },
+      local: {},
+      dataPlane: { kind: "tun" },
+      management: { url: `https://${HEMS}:7548/acs`, status: "off", ...management },
+    });
+    return start("henb", "henb", file, ["managed", "managementFailed", "failed"]);
+  };
+  return { hosts, hems, attach };
+}
+
+test("through the tunnel the H(e)MS sees the device's inner address, and past it the outer one (8.3.1, 8.3.2.1)", {
+  skip: noTunnel,
+}, async (t) => {
+  const { hems, attach } = await tunnelled(t);
   for (const [via, from] of [
     ["tunnel", "10.64.0.1"],
     ["direct", "192.0.2.11"],
   ] as const) {
     const opened = hems.role.waitFor("session", ({ event }) => event === "sessionOpened", 30_000);
-    const device = await start(
-      "henb",
-      "henb",
-      deviceConfigIn(deviceFolder(), ports, {
-        gateway: { name: SEGW, addresses: ["192.0.2.1"] },
-        local: {},
-        dataPlane: { kind: "tun" },
-        management: { url: `https://${HEMS}:7548/acs`, addresses: ["10.40.0.2"], via, status: "off" },
-      }),
-      ["managed", "managementFailed", "failed"],
-    );
+    const device = await attach({ addresses: ["10.40.0.2"], via });
     assert.equal(device.record.event, "managed", device.record.text ?? "");
     assert.equal((await opened).from, from, via);
     await device.role.stop();
   }
+});
+
+test("where only the operator's DNS behind the tunnel knows the H(e)MS, that is asked (RFC 7296 3.15.1)", {
+  skip: noTunnel || noDnsmasq,
+}, async (t) => {
+  // The last is no server that the tunnel leads to, and is not asked beside it.
+  const pool = { blocks: ["10.64.0.0/16"], dns: ["10.40.0.2", "198.51.100.53"] };
+  const { hosts, hems, attach } = await tunnelled(t, { pool });
+  const failed = await attach({});
+  assert.equal(failed.record.reason, "HemsUnreachable", failed.record.text ?? "");
+  await failed.role.stop();
+  await using _dns = await Daemon.start({
+    name: "dnsmasq",
+    prepare: ({ pidFile }) => ({
+      command: "ip",
+      args: [
+        ...["netns", "exec", hosts.host("core"), "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null"],
+        ...["--no-resolv", "--no-hosts", "--user=root", `--pid-file=${pidFile}`],
+        ...["--listen-address=10.40.0.2", "--bind-interfaces", `--address=/${HEMS}/10.40.0.2`],
+      ],
+    }),
+  });
+  const opened = hems.role.waitFor("session", ({ event }) => event === "sessionOpened", 30_000);
+  const device = await attach({});
+  assert.equal(device.record.event, "managed", device.record.text ?? "");
+  assert.equal(device.record.address, "10.40.0.2");
+  assert.equal((await opened).from, "10.64.0.1");
+  await device.role.stop();
 });

@@ -1,0 +1,32 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { dnsBehind, resolveInside } from "../../src/henb/innerDns.ts";
+import { blockSelector } from "../../src/ipsec/settings.ts";
+
+const SELECTORS = [blockSelector("10.40.0.0/24"), blockSelector("2001:db8:40::/64")];
+
+test("only servers behind the tunnel are asked, and only of a family that the device has an address of", () => {
+  const assigned = ["10.40.0.2", "198.51.100.53", "2001:db8:40::2", "2001:db8:41::2"];
+  const cases: [string[], string[]][] = [
+    [["10.64.0.1"], ["10.40.0.2"]],
+    [["2001:db8:64::1"], ["2001:db8:40::2"]],
+    [
+      ["10.64.0.1", "2001:db8:64::1"],
+      ["10.40.0.2", "2001:db8:40::2"],
+    ],
+    [[], []],
+  ];
+  for (const [addresses, expected] of cases) assert.deepEqual(dnsBehind(SELECTORS, addresses, assigned), expected);
+});
+
+test("a tunnel for other ports or protocols than DNS's leads to no server", () => {
+  const [selector] = SELECTORS;
+  for (const narrow of [{ protocol: 6 }, { startPort: 443, endPort: 443 }])
+    assert.deepEqual(dnsBehind([{ ...selector!, ...narrow }], ["10.64.0.1"], ["10.40.0.2"]), []);
+});
+
+test("nobody to ask, and nobody who answers, is no address", async () => {
+  assert.deepEqual(await resolveInside("hems.example", { addresses: ["10.64.0.1"], dns: [] }, 1), []);
+  // Port 53 of an address where nothing listens; from an address of loopback, so that nothing leaves the machine.
+  assert.deepEqual(await resolveInside("hems.example", { addresses: ["127.0.0.1"], dns: ["127.0.0.254"] }, 50), []);
+});

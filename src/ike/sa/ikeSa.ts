@@ -69,6 +69,8 @@ export class IkeSa {
   keys: IkeKeys | undefined;
   nat = { local: false, remote: false };
   peerFragments = false;
+  /** Made by a rekeying of the peer's that crosses ours, and not yet known to be the one that counts (RFC 7296 2.8.2). */
+  contending = false;
   peerHashes: readonly number[] = [];
   /** CAs the peer trusts, from its CERTREQ (RFC 7296 3.7). */
   peerCas: readonly Bytes[] = [];

@@ -51,7 +51,8 @@ export function onInformationalRequest(sa: IkeSa, payloads: readonly Payload[]):
     if (protocol === Protocol.IKE) {
       sa.sendResponse([]);
       carryOnAfterCollision(sa);
-      return sa.close(sa.state.kind === "Rekeyed" ? "rekeyed" : "deletedByPeer");
+      // The peer may know the loser of two rekeyings before the answer to ours tells us.
+      return sa.close(sa.state.kind === "Rekeyed" || sa.contending ? "rekeyed" : "deletedByPeer");
     }
     if (protocol !== Protocol.ESP) continue;
     // The answer names our halves of the same pairs; a pair that we delete at the same time is not named (RFC 7296 1.4.1).

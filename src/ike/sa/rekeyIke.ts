@@ -91,6 +91,7 @@ export function onRekeyIkeRequest(sa: IkeSa, state: Established, payloads: reado
   });
   const ours = sa.outgoing?.sent;
   if (ours?.kind === "rekeyIke") {
+    successor.contending = true;
     ours.collision = { theirs: successor.id, lowestNonce: lower(nonceI, nonceR) };
   } else {
     handOver(sa, state, successor, false);
@@ -206,6 +207,7 @@ function handOver(sa: IkeSa, state: Established, successor: IkeSa, byUs: boolean
   sa.queue = sa.queue.filter((intent) => intent.kind === "deleteIke");
   sa.timers.clear();
   sa.state = { kind: "Rekeyed", peer: state.peer, successor: successor.id };
+  successor.contending = false;
   armLifetime(successor);
   sa.host.emit({ kind: "event", event: { kind: "ikeRekeyed", from: sa.id, to: successor.id, peer: state.peer, byUs } });
   sa.host.poke(successor);

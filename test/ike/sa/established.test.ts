@@ -7,6 +7,11 @@ import { deviceConnection, establishedPair, mirrored, type Pair } from "./pair.t
 const QUIET = { ikeRekeyAfter: 0, childRekeyAfter: 0, dpdInterval: 0, natKeepaliveInterval: 0 };
 const PFS = { espProposals: [parseEspProposal("aes256gcm16-x25519")] };
 
+/** In an IKE header: the octet of the exchange type, before that of the flags (RFC 7296 3.1). */
+const EXCHANGE_TYPE = 18;
+const CREATE_CHILD_SA = 36;
+const RESPONSE = 0x20;
+
 function settled({ world, device, gateway }: Pair): void {
   world.run(200_000);
   assert.equal(device.endpoint.size, 1, "IKE SAs of the device");
@@ -67,6 +72,29 @@ test("IKE SAs that both sides rekey at once leave exactly one, with its CHILD SA
     pair.device.command(pair.device.current, "rekeyIke");
     pair.gateway.command(pair.gateway.current, "rekeyIke");
     settled(pair);
+  });
+});
+
+test("of IKE SAs that both sides rekey at once the one too many ends as rekeyed, though its Delete comes before the answer", () => {
+  forSeeds(40, process.env.FEMTOGATE_SEED, (seed) => {
+    const pair = establishedPair(new World(seed), QUIET, QUIET);
+    const sender = seed % 2 === 0 ? pair.gateway : pair.device;
+    let lost = false;
+    pair.world.tap = (packet, from) => {
+      const isAnswer = packet[EXCHANGE_TYPE] === CREATE_CHILD_SA && (packet[EXCHANGE_TYPE + 1]! & RESPONSE) !== 0;
+      if (lost || !isAnswer || from.address !== sender.address) return packet;
+      lost = true;
+      return "drop";
+    };
+    pair.device.command(pair.device.current, "rekeyIke");
+    pair.gateway.command(pair.gateway.current, "rekeyIke");
+    settled(pair);
+    const closed = [...pair.device.of("closed"), ...pair.gateway.of("closed")];
+    assert.deepEqual(
+      closed.filter(({ cause }) => cause !== "rekeyed"),
+      [],
+    );
+    assert.ok(closed.length >= 2);
   });
 });
 

@@ -9,6 +9,7 @@ import { KDF_1 } from "../eap/aka/variant.ts";
 import type { BoundedServer } from "../http/boundedServer.ts";
 import { readConfig } from "../ipsec/roleFiles.ts";
 import { createLogger, type Logger } from "../observe/log.ts";
+import { StrangerLog } from "../observe/strangerLog.ts";
 import type { ClientSettings } from "../radius/core/server.ts";
 import { RadiusListener } from "../radius/transport/listener.ts";
 import { reportPackets } from "../radius/transport/messageRecord.ts";
@@ -82,6 +83,7 @@ class Aaa {
   readonly #database: Database;
   readonly #pseudonyms: Pseudonyms;
   readonly #log: Logger;
+  readonly #strangers: StrangerLog;
   readonly #subscribers: Subscribers | undefined;
   readonly #devices: Devices;
   readonly #hss: Hss;
@@ -106,6 +108,7 @@ class Aaa {
     this.#database = database;
     this.#pseudonyms = pseudonyms;
     this.#log = log;
+    this.#strangers = new StrangerLog(environment.clock);
     const { clock, random } = environment;
     const { policy, eap, limits, hss } = config;
     this.#devices = new Devices(database, policy);
@@ -266,7 +269,10 @@ class Aaa {
       tls,
       trace,
       onRequest: (request, answer) => void front.answer(request).then(answer),
-      onDrop: (reason, message) => this.#log.warn({ event: "dropped", reason }, `RADIUS ${reason}: ${message}`),
+      onDrop: (reason, message) =>
+        this.#strangers.say((more, tail) =>
+          this.#log.warn({ event: "dropped", reason, ...more }, `RADIUS ${reason}: ${message}${tail}`),
+        ),
     });
     const { udp, radsec } = this.#radius.ports();
     this.ports.radius = udp;

@@ -1,14 +1,18 @@
 /** The H(e)MS's events as lines of its log. */
 import type { Logger } from "../observe/log.ts";
+import type { StrangerLog } from "../observe/strangerLog.ts";
 import type { ManagementEvent } from "./managementServer.ts";
 
-export function logEvent(log: Logger, event: ManagementEvent): void {
+export function logEvent(log: Logger, strangers: StrangerLog, event: ManagementEvent): void {
   switch (event.kind) {
     case "refused": {
       const { from, resumed, refusal } = event;
-      return log.warn(
-        { event: "refused", from, resumed, reason: refusal.reason, evidence: refusal.evidence },
-        `${from} is refused: ${refusal.message} (${refusal.reason})`,
+      const { reason, message, evidence } = refusal;
+      return strangers.say((more, tail) =>
+        log.warn(
+          { event: "refused", from, resumed, reason, evidence, ...more },
+          `${from} is refused: ${message} (${reason})${tail}`,
+        ),
       );
     }
     case "opened": {

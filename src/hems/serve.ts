@@ -9,6 +9,7 @@ import { RoleFileError, readCertificates, readConfig } from "../ipsec/roleFiles.
 import type { RoleEnvironment } from "../ipsec/roleShell.ts";
 import { profilePolicy } from "../ipsec/settings.ts";
 import { createLogger, type Logger } from "../observe/log.ts";
+import { StrangerLog } from "../observe/strangerLog.ts";
 import { HttpExchanger } from "../revocation/httpExchange.ts";
 import { HttpOcspTransport, type OcspTransport, ocspLimits } from "../revocation/ocspTransport.ts";
 import { openStatusIfUsed } from "../revocation/open.ts";
@@ -58,6 +59,7 @@ export async function serveHems(
     log,
   });
   const profile = profilePolicy(config.profile, "henb-tls");
+  const strangers = new StrangerLog(clock);
   const server = new ManagementServer({
     // 8.3.2.1: as a gateway's, at most four certificates.
     policy: { clock, roots, maxPath: 4, allowWeakAlgorithms, signatureCache: new SignatureCache(), profile },
@@ -67,7 +69,7 @@ export async function serveHems(
     timers,
     connectionAge: config.limits.connectionAge,
     bodyBytes: config.limits.bodyBytes,
-    onEvent: (event) => logEvent(log, event),
+    onEvent: (event) => logEvent(log, strangers, event),
   });
   const listeners: BoundedTlsServer[] = [];
   let cancelRotation = () => {};

@@ -8,6 +8,7 @@ import { createTunPlane, type TunPlane } from "../esp/planes/tun.ts";
 import type { IkeEvent } from "../ike/sa/effects.ts";
 import { CaptureFile } from "../observe/captureFile.ts";
 import type { Logger } from "../observe/log.ts";
+import { StrangerLog } from "../observe/strangerLog.ts";
 import type { Clock, Random, Timers } from "../sim/environment.ts";
 import { describeEvent } from "./eventRecord.ts";
 import type { IkeService } from "./ikeService.ts";
@@ -43,10 +44,12 @@ export class RoleObserver {
   readonly log: Logger;
   readonly capture: CaptureFile | undefined;
   readonly #clock: Clock;
+  readonly #strangers: StrangerLog;
 
   private constructor(log: Logger, clock: Clock, capture: CaptureFile | undefined) {
     this.log = log;
     this.#clock = clock;
+    this.#strangers = new StrangerLog(clock);
     this.capture = capture;
   }
 
@@ -66,7 +69,12 @@ export class RoleObserver {
   event(event: IkeEvent): void {
     if (event.kind === "keys") return this.capture?.keys(event);
     const described = describeEvent(event);
-    if (described !== undefined) this.log[described.level](described.record, described.text);
+    if (described === undefined) return;
+    const { level, record, text } = described;
+    // Whoever fails has not been authenticated, whatever name it gave.
+    if (event.kind === "failed")
+      this.#strangers.say((more, tail) => this.log[level]({ ...record, ...more }, `${text}${tail}`));
+    else this.log[level](record, text);
   }
 
   fault(what: string, error: unknown): void {

@@ -6,6 +6,7 @@ import { type Bytes, copyOf, EMPTY } from "../../bytes/bytes.ts";
 import { formatIp, parseIp } from "../../bytes/ip.ts";
 import { DecodeError } from "../../bytes/reader.ts";
 import { encodeEap } from "../../eap/packet.ts";
+import { StrangerLog } from "../../observe/strangerLog.ts";
 import { eapMessage, eapOf } from "../../radius/codec/eapMessage.ts";
 import {
   AcctStatusType,
@@ -72,11 +73,12 @@ export class RadiusAaaClient implements AaaClient {
     const client = new RadiusAaaClient(settings, host);
     if (settings.dynamicAuthorization !== undefined) {
       const { gateway, addresses, authentication } = settings;
+      const strangers = new StrangerLog(authentication.clock);
       client.#listener = await RadiusListener.start({
         ...settings.dynamicAuthorization,
         onRequest: ({ packet }, answer) =>
           answer(answerDynamic(packet, { gateway, addresses, host, now: authentication.clock.now() })),
-        onDrop: (_reason, message) => host.onProblem(`RADIUS: ${message}`),
+        onDrop: (_reason, message) => strangers.say((_more, tail) => host.onProblem(`RADIUS: ${message}${tail}`)),
         trace: traceOf(host),
       });
     }

@@ -11,7 +11,7 @@ export const logSection = z
     level: z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
     /** `json`: one object a line; `text`: for people. */
     format: z.enum(["json", "text"]).default("json"),
-    /** Logs every IKE and Diameter message with a short description of what is in it. */
+    /** Logs every IKE, Diameter and RADIUS message with a short description of what is in it. */
     messages: z.boolean().default(false),
   })
   .prefault({});

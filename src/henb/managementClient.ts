@@ -5,7 +5,7 @@
  */
 import type { Clock, Milliseconds, Random, Timers } from "../sim/environment.ts";
 import type { PeerRefusal } from "../tre/trustedEnvironment.ts";
-import type { InnerAccess } from "./innerDns.ts";
+import type { InnerAccess } from "./innerAccess.ts";
 import { ManagementError } from "./management.ts";
 import type { ManagementOutcome } from "./managementSession.ts";
 

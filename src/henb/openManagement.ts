@@ -11,7 +11,7 @@ import type { StatusService } from "../revocation/statusService.ts";
 import { SoftwareTlsEnvironment } from "../tre/softwareTlsEnvironment.ts";
 import type { PeerRefusal } from "../tre/trustedEnvironment.ts";
 import { parseCertificate } from "../x509/certificate.ts";
-import { type InnerAccess, resolveInside } from "./innerDns.ts";
+import { type InnerAccess, resolveInside } from "./innerAccess.ts";
 import { APPEAR, ManagementError } from "./management.ts";
 import { ManagementClient } from "./managementClient.ts";
 import type { ManagementConfig } from "./managementConfig.ts";
@@ -57,7 +57,8 @@ export function openManagement(
   const url = new URL(section.url);
   const client = new ManagementClient({
     async run(inner, signal) {
-      const addresses = await addressesOf(url, section.addresses, via === "tunnel" ? inner : undefined);
+      const known = await addressesOf(url, section.addresses, via === "tunnel" ? inner : undefined);
+      const addresses = via === "tunnel" ? behind(inner, known, url) : known;
       return runManagementSession({
         url,
         addresses,
@@ -119,6 +120,17 @@ async function addressesOf(url: URL, configured: readonly string[], inner?: Inne
   }
 }
 
+/** TS 33.320 8.3.1: what is to go through the tunnel goes nowhere else. */
+function behind(inner: InnerAccess, addresses: readonly string[], url: URL): readonly string[] {
+  const inside = addresses.filter((address) => inner.reaches(address, Number(url.port || HTTPS_PORT)));
+  if (inside.length > 0) return inside;
+  throw new ManagementError({
+    reason: "HemsUnreachable",
+    message: `${hostOf(url)} is at ${addresses.join(", ")}, which the tunnel does not lead to: see reach, and the gateway's protected; or via: direct`,
+  });
+}
+
+const HTTPS_PORT = 443;
 /** Milliseconds until a DNS server is asked again, or another. */
 const DNS_TIMEOUT = 2_000;
 

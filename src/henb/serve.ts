@@ -21,7 +21,7 @@ import { HOSTING_PARTY_DEFAULTS, UsimHostingParty } from "../tre/usimHostingPart
 import { type DeviceConfig, deviceConfig } from "./config.ts";
 import { type DeviceState, HomeNodeB } from "./device.ts";
 import type { StatusNetwork } from "./gatewayStatus.ts";
-import { dnsBehind } from "./innerDns.ts";
+import { innerAccess } from "./innerAccess.ts";
 import { InnerNetwork } from "./innerNetwork.ts";
 import { ocspPolicy } from "./ocspConfig.ts";
 import { openManagement } from "./openManagement.ts";
@@ -145,8 +145,7 @@ export async function serveDevice(
       { event: "attached", addresses: state.addresses, dns: state.dns, ocsp: state.ocsp, eap: state.eap },
       `attached with ${state.addresses.join(" and ") || "no inner address"}`,
     );
-    const { addresses } = state;
-    management?.client.attached({ addresses, dns: dnsBehind(child?.remoteSelectors ?? [], addresses, state.dns) });
+    management?.client.attached(innerAccess(child?.remoteSelectors ?? [], state.addresses, state.dns));
   }
 
   function onStatus(news: StatusNews): void {

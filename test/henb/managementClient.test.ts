@@ -18,7 +18,7 @@ const MINUTE = 60_000;
 
 test("each attachment begins one session, however often it is told of", async () => {
   const { client, runs, settle } = world({ every: 0 });
-  for (let i = 0; i < 3; i++) client.attached({ addresses: ["10.64.0.1"], dns: [] });
+  for (let i = 0; i < 3; i++) client.attached(inside(["10.64.0.1"]));
   runs[0]!.resolve(OUTCOME);
   await settle(100 * MINUTE);
   assert.deepEqual(
@@ -26,7 +26,7 @@ test("each attachment begins one session, however often it is told of", async ()
     [["10.64.0.1"]],
   );
   client.detached();
-  client.attached({ addresses: ["10.64.0.2"], dns: [] });
+  client.attached(inside(["10.64.0.2"]));
   assert.deepEqual(
     runs.map(({ addresses }) => addresses),
     [["10.64.0.1"], ["10.64.0.2"]],
@@ -35,7 +35,7 @@ test("each attachment begins one session, however often it is told of", async ()
 
 test("a session is followed by the next after `every`, and a failed one by another try within `retryAfter`", async () => {
   const { client, runs, heard, settle } = world({ every: 60 * MINUTE, retryAfter: 10 * MINUTE });
-  client.attached({ addresses: [], dns: [] });
+  client.attached(inside([]));
   runs[0]!.resolve(OUTCOME);
   await settle(60 * MINUTE - 1);
   assert.equal(runs.length, 1);
@@ -51,12 +51,12 @@ test("a session is followed by the next after `every`, and a failed one by anoth
 
 test("the end of the tunnel ends the session under way, which is then told of no more, and those to come", async () => {
   const { client, runs, heard, settle } = world({ every: MINUTE, retryAfter: MINUTE });
-  client.attached({ addresses: [], dns: [] });
+  client.attached(inside([]));
   client.detached();
   assert.ok(runs[0]!.signal.aborted);
   runs[0]!.reject(new ManagementError({ reason: "HemsCancelled", message: "cancelled" }));
   await settle(100 * MINUTE);
-  client.attached({ addresses: [], dns: [] });
+  client.attached(inside([]));
   runs[1]!.resolve(OUTCOME);
   await settle(0);
   client.detached();
@@ -67,7 +67,7 @@ test("the end of the tunnel ends the session under way, which is then told of no
 
 test("what nobody foresaw is told as a fault, and tried again as any failure", async () => {
   const { client, runs, heard, settle } = world({ retryAfter: MINUTE });
-  client.attached({ addresses: [], dns: [] });
+  client.attached(inside([]));
   runs[0]!.reject(new TypeError("oops"));
   await settle(MINUTE);
   assert.deepEqual(heard, ["fault oops"]);
@@ -80,6 +80,8 @@ interface Run {
   resolve(outcome: ManagementOutcome): void;
   reject(error: Error): void;
 }
+
+const inside = (addresses: readonly string[]) => ({ addresses, dns: [], reaches: () => true });
 
 function world(times: { every?: number; retryAfter?: number }) {
   const simulated = new World(1);

@@ -155,6 +155,10 @@ test("through the tunnel the H(e)MS sees the device's inner address, and past it
     assert.equal((await opened).from, from, via);
     await device.role.stop();
   }
+  // The core's end of the link to the gateway is none of what the device wants to reach.
+  const beside = await attach({ addresses: ["192.0.2.1"] });
+  assert.equal(beside.record.reason, "HemsUnreachable");
+  assert.match(beside.record.text ?? "", /is at 192\.0\.2\.1, which the tunnel does not lead to/);
 });
 
 test("where only the operator's DNS behind the tunnel knows the H(e)MS, that is asked (RFC 7296 3.15.1)", {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { dnsBehind, resolveInside } from "../../src/henb/innerDns.ts";
+import { innerAccess, resolveInside } from "../../src/henb/innerAccess.ts";
 import { blockSelector } from "../../src/ipsec/settings.ts";
 
 const SELECTORS = [blockSelector("10.40.0.0/24"), blockSelector("2001:db8:40::/64")];
@@ -16,13 +16,28 @@ test("only servers behind the tunnel are asked, and only of a family that the de
     ],
     [[], []],
   ];
-  for (const [addresses, expected] of cases) assert.deepEqual(dnsBehind(SELECTORS, addresses, assigned), expected);
+  for (const [addresses, expected] of cases)
+    assert.deepEqual(innerAccess(SELECTORS, addresses, assigned).dns, expected);
 });
 
 test("a tunnel for other ports or protocols than DNS's leads to no server", () => {
   const [selector] = SELECTORS;
   for (const narrow of [{ protocol: 6 }, { startPort: 443, endPort: 443 }])
-    assert.deepEqual(dnsBehind([{ ...selector!, ...narrow }], ["10.64.0.1"], ["10.40.0.2"]), []);
+    assert.deepEqual(innerAccess([{ ...selector!, ...narrow }], ["10.64.0.1"], ["10.40.0.2"]).dns, []);
+});
+
+test("the tunnel leads to what its selectors cover, in the families that the device has an address of", () => {
+  const { reaches } = innerAccess([...SELECTORS, blockSelector("10.50.0.0/16")], ["10.64.0.1"], []);
+  for (const [address, expected] of [
+    ["10.40.0.2", true],
+    ["10.50.255.1", true],
+    ["10.41.0.2", false],
+    ["2001:db8:40::2", false],
+    ["hems.example", false],
+  ] as const)
+    assert.equal(reaches(address, 7548), expected, address);
+  const onlyTls = innerAccess([{ ...SELECTORS[0]!, startPort: 443, endPort: 443 }], ["10.64.0.1"], []);
+  assert.deepEqual([onlyTls.reaches("10.40.0.2", 443), onlyTls.reaches("10.40.0.2", 7548)], [true, false]);
 });
 
 test("nobody to ask, and nobody who answers, is no address", async () => {

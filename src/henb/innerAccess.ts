@@ -1,6 +1,6 @@
 /**
- * Names of the operator's inner network, asked of the DNS servers that the gateway assigned, through the tunnel (RFC 7296
- * 3.15.1: INTERNAL_IP4_DNS, INTERNAL_IP6_DNS).
+ * What the tunnel gives a device access to: which places lie behind it, and the names that only the operator's DNS servers
+ * know, asked through it (RFC 7296 3.15.1: INTERNAL_IP4_DNS, INTERNAL_IP6_DNS).
  */
 import { Resolver } from "node:dns/promises";
 import { isIPv6 } from "node:net";
@@ -8,28 +8,39 @@ import { parseIp } from "../bytes/ip.ts";
 import { selectorsMatch, type TrafficSelector } from "../esp/selector.ts";
 import type { Milliseconds } from "../sim/environment.ts";
 
-/** What an attachment gives its device besides the tunnel itself. */
+/** What a device reaches through its tunnel, and as whom. */
 export interface InnerAccess {
   addresses: readonly string[];
   /** Servers that the tunnel reaches, and no others: nothing meant for them leaves beside it. */
   dns: readonly string[];
+  /** Whether a TCP connection to that place goes through the tunnel. */
+  reaches(address: string, port: number): boolean;
 }
 
-/** The servers among those assigned that lie behind the tunnel and can be asked from one of the inner addresses. */
-export function dnsBehind(
+/** By the traffic selectors of the gateway's side, the device's inner addresses and the DNS servers assigned to it. */
+export function innerAccess(
   remoteSelectors: readonly TrafficSelector[],
   addresses: readonly string[],
   assigned: readonly string[],
-): string[] {
-  return assigned.filter((server) => {
-    const octets = parseIp(server);
-    const fits = addresses.some((own) => isIPv6(own) === isIPv6(server));
-    return fits && octets !== undefined && selectorsMatch(remoteSelectors, UDP, octets, DNS_PORT);
-  });
+): InnerAccess {
+  const leadsTo = (protocol: number, address: string, port: number): boolean => {
+    const octets = parseIp(address);
+    const fits = addresses.some((own) => isIPv6(own) === isIPv6(address));
+    return fits && octets !== undefined && selectorsMatch(remoteSelectors, protocol, octets, port);
+  };
+  return {
+    addresses,
+    dns: assigned.filter((server) => leadsTo(UDP, server, DNS_PORT)),
+    reaches: (address, port) => leadsTo(TCP, address, port),
+  };
 }
 
 /** Addresses of a name, IPv6 first as the system would give them; empty if no server knows any in time. */
-export async function resolveInside(name: string, inner: InnerAccess, timeout: Milliseconds): Promise<string[]> {
+export async function resolveInside(
+  name: string,
+  inner: Pick<InnerAccess, "addresses" | "dns">,
+  timeout: Milliseconds,
+): Promise<string[]> {
   if (inner.dns.length === 0) return [];
   const resolver = new Resolver({ timeout, tries: TRIES });
   resolver.setServers(inner.dns);
@@ -45,6 +56,7 @@ export async function resolveInside(name: string, inner: InnerAccess, timeout: M
   return found.flatMap((answer) => (answer.status === "fulfilled" ? answer.value : []));
 }
 
+const TCP = 6;
 const UDP = 17;
 const DNS_PORT = 53;
 const TRIES = 2;

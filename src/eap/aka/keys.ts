@@ -2,9 +2,8 @@
  * Keys of EAP-AKA (RFC 4187 7) and EAP-AKA' (RFC 9048 3.3, TS 33.402 Annex A), for full authentication and fast
  * re-authentication. `identity` is always the string that the peer sent last, as it stands.
  */
-import { createHmac } from "node:crypto";
-import type { Bytes } from "../../bytes/bytes.ts";
-import { digest } from "../../bytes/digest.ts";
+import { type Bytes, EMPTY } from "../../bytes/bytes.ts";
+import { digest, hmac } from "../../bytes/digest.ts";
 import { fips186Prf } from "./fips186.ts";
 
 /** What a full authentication gives. */
@@ -55,27 +54,18 @@ export function akaPrimeReauthKeys(kRe: Bytes, identity: Bytes, counter: number,
  */
 export function deriveCkIkPrime(ck: Bytes, ik: Bytes, networkName: Bytes, autn: Bytes): { ck: Bytes; ik: Bytes } {
   const hidden = autn.subarray(0, 6);
-  const output = createHmac("sha256", Buffer.concat([ck, ik]))
-    .update(FC)
-    .update(networkName)
-    .update(u16(networkName.length))
-    .update(hidden)
-    .update(u16(hidden.length))
-    .digest();
+  const string = [FC, networkName, u16(networkName.length), hidden, u16(hidden.length)];
+  const output = hmac("sha256", Buffer.concat([ck, ik]), ...string);
   return { ck: part(output, 0, 16), ik: part(output, 16, 16) };
 }
 
 /** PRF' (RFC 9048 3.4.1): T1 | T2 | ..., Tn = HMAC-SHA-256(key, Tn-1 | seed | n). */
 function prfPrime(key: Bytes, seed: Bytes, length: number): Bytes {
   const output = Buffer.allocUnsafeSlow(Math.ceil(length / 32) * 32);
+  let previous: Bytes = EMPTY;
   for (let at = 0; at < output.length; at += 32) {
-    const hmac = createHmac("sha256", key);
-    if (at > 0) hmac.update(output.subarray(at - 32, at));
-    hmac
-      .update(seed)
-      .update(Buffer.from([at / 32 + 1]))
-      .digest()
-      .copy(output, at);
+    previous = hmac("sha256", key, previous, seed, Buffer.of(at / 32 + 1));
+    previous.copy(output, at);
   }
   return output.subarray(0, length);
 }

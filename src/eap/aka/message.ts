@@ -3,8 +3,8 @@
  * AT_MAC over the whole packet, and the encrypted attributes inside AT_ENCR_DATA.
  */
 import { createCipheriv, createDecipheriv } from "node:crypto";
-import { type Bytes, sameSecret } from "../../bytes/bytes.ts";
-import { digest } from "../../bytes/digest.ts";
+import { type Bytes, EMPTY, sameSecret } from "../../bytes/bytes.ts";
+import { hmac } from "../../bytes/digest.ts";
 import { DecodeError } from "../../bytes/reader.ts";
 import { EAP_HEADER_LENGTH, encodeEap, trimEap } from "../packet.ts";
 import {
@@ -157,14 +157,9 @@ function refuseForeign(attributes: Attributes, variant: AkaVariant): void {
   if (found !== undefined) throw new DecodeError(found, ATTRIBUTES_AT, `does not belong in ${variant.name}`);
 }
 
-/** HMAC (RFC 2104 2) of two bare digests: for one message under a key of its own an Hmac object costs twice as much. */
-function macOf({ hash: name }: AkaVariant, kAut: Bytes, packet: Bytes, extra: Bytes | undefined): Bytes {
-  const pad = Buffer.alloc(HASH_BLOCK, 0x36);
-  for (let i = 0; i < kAut.length; i++) pad[i]! ^= kAut[i]!;
-  const inner = extra === undefined ? digest(name, pad, packet) : digest(name, pad, packet, extra);
-  // From the inner pad to the outer one.
-  for (let i = 0; i < HASH_BLOCK; i++) pad[i]! ^= 0x36 ^ 0x5c;
-  return digest(name, pad, inner).subarray(0, MAC_LENGTH);
+/** RFC 4187 10.15, RFC 9048 3.4.2. */
+function macOf({ hash }: AkaVariant, kAut: Bytes, packet: Bytes, extra: Bytes = EMPTY): Bytes {
+  return hmac(hash, kAut, packet, extra).subarray(0, MAC_LENGTH);
 }
 
 interface Format<N extends AttributeName> {
@@ -188,8 +183,6 @@ const SUBTYPE_AT = EAP_HEADER_LENGTH + 1;
 const ATTRIBUTES_AT = SUBTYPE_AT + 3;
 const BLOCK = 16;
 const MAC_LENGTH = 16;
-/** Octets of a block of SHA-1 and of SHA-256; K_aut has 16 or 32. */
-const HASH_BLOCK = 64;
 const NO_MAC = Buffer.alloc(MAC_LENGTH);
 
 function capitalized(name: string): string {

@@ -8,7 +8,7 @@
  * other answer, and takes ours for forged.
  */
 import { type Bytes, sameSecret } from "../../bytes/bytes.ts";
-import { digest } from "../../bytes/digest.ts";
+import { digest, hmac } from "../../bytes/digest.ts";
 import { Code } from "./numbers.ts";
 import { type Attribute, AUTHENTICATOR_LENGTH, encodePacket, HEADER_LENGTH, isNamed } from "./packet.ts";
 
@@ -89,12 +89,12 @@ function verifyMessageAuthenticator(
   authenticator?.copy(copy, 4);
   copy.fill(0, at, at + AUTHENTICATOR_LENGTH);
   const given = bytes.subarray(at, at + AUTHENTICATOR_LENGTH);
-  return sameSecret(hmac(copy, secret), given) ? undefined : "WrongMessageAuthenticator";
+  return sameSecret(hmac("md5", secret, copy), given) ? undefined : "WrongMessageAuthenticator";
 }
 
 /** Over the packet as it is, with the Request Authenticator in its place. */
 function fillMessageAuthenticator(bytes: Bytes, secret: Bytes): void {
-  hmac(bytes, secret).copy(bytes, HEADER_LENGTH + 2);
+  hmac("md5", secret, bytes).copy(bytes, HEADER_LENGTH + 2);
 }
 
 /** `attributes` with an empty Message-Authenticator in front; the length of its value makes the packet's. */
@@ -127,23 +127,5 @@ function md5(bytes: Bytes, secret: Bytes): Bytes {
   return digest("md5", bytes, secret);
 }
 
-/**
- * HMAC (RFC 2104 2) of two bare digests: an Hmac object costs several times what it computes, twice a packet. The blocks
- * that a secret makes are made once.
- */
-function hmac(bytes: Bytes, secret: Bytes): Bytes {
-  let pads = PADS.get(secret);
-  if (pads === undefined) {
-    const key = Buffer.alloc(HMAC_BLOCK);
-    (secret.length > HMAC_BLOCK ? digest("md5", secret) : secret).copy(key);
-    pads = { inner: key.map((octet) => octet ^ 0x36) as Bytes, outer: key.map((octet) => octet ^ 0x5c) as Bytes };
-    PADS.set(secret, pads);
-  }
-  return digest("md5", pads.outer, digest("md5", pads.inner, bytes));
-}
-
-const PADS = new WeakMap<Bytes, { inner: Bytes; outer: Bytes }>();
-/** Octets of a block of MD5. */
-const HMAC_BLOCK = 64;
 const MESSAGE_AUTHENTICATOR = 80;
 const ZEROS = Buffer.alloc(AUTHENTICATOR_LENGTH);

@@ -9,7 +9,9 @@ import { connect as connectTcp, createServer as createTcpServer } from "node:net
 import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from "node:tls";
 import type { MessageStream } from "../../bytes/framing.ts";
 import { DecodeError } from "../../bytes/reader.ts";
-import { parseCertificate } from "../../x509/certificate.ts";
+import { dnsNamesIn, type TlsCredentials, tlsOptions } from "../../http/mutualTls.ts";
+import { DeadlineTimer } from "../../sim/deadlineTimer.ts";
+import { systemEnvironment } from "../../sim/system.ts";
 import { type DiameterMessage, encodeMessage, messageStream } from "../codec/message.ts";
 import type {
   ConnectionId,
@@ -26,13 +28,6 @@ import { TIMER_DEFAULTS } from "../node/settings.ts";
 export interface Endpoint {
   address: string;
   port: number;
-}
-
-/** PEM of our chain and key, and of the CAs that sign peers' certificates. */
-export interface TlsCredentials {
-  certificates: string;
-  key: string;
-  authorities: string;
 }
 
 export interface DiameterServiceOptions extends NodeOptions {
@@ -78,13 +73,13 @@ export class DiameterService {
   readonly #sockets = new Map<ConnectionId, Socket>();
   readonly #waiting = new Map<TransactionId, Waiting>();
   readonly #servers: Server[] = [];
-  #timer: NodeJS.Timeout | undefined;
-  #timerAt = Number.POSITIVE_INFINITY;
+  readonly #timer: DeadlineTimer;
   #stopped = false;
 
   private constructor(options: DiameterServiceOptions) {
     this.#options = options;
     this.#node = new DiameterNode(options);
+    this.#timer = new DeadlineTimer(options.clock, systemEnvironment.timers, () => this.#perform(this.#node.advance()));
   }
 
   /** Listens, and begins to connect to peers. Throws what `listen` throws. */
@@ -135,7 +130,7 @@ export class DiameterService {
       ),
     );
     clearTimeout(cut);
-    clearTimeout(this.#timer);
+    this.#timer.set(Number.POSITIVE_INFINITY);
     for (const [transaction, { reject }] of this.#waiting) {
       this.#waiting.delete(transaction);
       reject(new UnansweredError("NoPeer", "this node was closed"));
@@ -190,10 +185,10 @@ export class DiameterService {
     this.#adopt(connection, socket);
   }
 
-  #tlsOptions(): { cert: string; key: string; ca: string; minVersion: "TLSv1.2" } {
+  #tlsOptions() {
     const { tls } = this.#options;
     if (tls === undefined) throw new Error("Diameter over TLS needs a certificate, a key and CAs");
-    return { cert: tls.certificates, key: tls.key, ca: tls.authorities, minVersion: "TLSv1.2" };
+    return tlsOptions(tls);
   }
 
   #adopt(connection: ConnectionId, socket: Socket): void {
@@ -254,7 +249,7 @@ export class DiameterService {
           break;
       }
     }
-    this.#schedule();
+    this.#timer.set(this.#node.nextDeadline());
   }
 
   #settle(transaction: TransactionId): Waiting | undefined {
@@ -284,35 +279,11 @@ export class DiameterService {
       remote: { address: socket.remoteAddress ?? "", port: socket.remotePort ?? 0 },
     };
   }
-
-  #schedule(): void {
-    const at = this.#node.nextDeadline();
-    if (at === this.#timerAt) return;
-    clearTimeout(this.#timer);
-    this.#timerAt = at;
-    if (at === Number.POSITIVE_INFINITY) return;
-    this.#timer = setTimeout(
-      () => {
-        this.#timerAt = Number.POSITIVE_INFINITY;
-        this.#perform(this.#node.advance());
-      },
-      Math.max(0, at - this.#options.clock.now()),
-    );
-  }
 }
 
 /** DNS names in the certificate of a TLS peer; undefined without TLS. */
 function certifiedNames(socket: Socket): readonly string[] | undefined {
-  if (!("getPeerCertificate" in socket)) return undefined;
-  const { raw } = (socket as TLSSocket).getPeerCertificate();
-  if (raw === undefined) return [];
-  try {
-    return parseCertificate(raw).extensions.subjectAltName?.dns ?? [];
-  } catch (error) {
-    // OpenSSL has verified it and yet it is none that we read: it names nobody.
-    if (error instanceof DecodeError) return [];
-    throw error;
-  }
+  return "getPeerCertificate" in socket ? dnsNamesIn((socket as TLSSocket).getPeerCertificate().raw) : undefined;
 }
 
 /** Milliseconds that a socket has for what was written before it was closed. */

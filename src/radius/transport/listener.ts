@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { isIPv6 } from "node:net";
 import { createServer, type Server, type TLSSocket } from "node:tls";
 import { DecodeError } from "../../bytes/reader.ts";
+import { type TlsCredentials, tlsOptions } from "../../http/mutualTls.ts";
 import { packetStream, type RadiusPacket } from "../codec/packet.ts";
 import {
   describeSource,
@@ -16,7 +17,7 @@ import {
   type Source,
 } from "../core/server.ts";
 import type { RadiusTrace } from "./messageRecord.ts";
-import { certifiedNames, type Endpoint, type TlsCredentials, tlsOptions, writeOrCut } from "./tls.ts";
+import { certifiedNames, type Endpoint, writeOrCut } from "./tls.ts";
 
 export interface RadiusListenerOptions extends RadiusServerOptions {
   udp: readonly (Endpoint & { purpose: PortPurpose })[];

@@ -4,7 +4,10 @@ import { isIPv6 } from "node:net";
 import { connect, type TLSSocket } from "node:tls";
 import type { Bytes } from "../../bytes/bytes.ts";
 import { DecodeError } from "../../bytes/reader.ts";
+import { type TlsCredentials, tlsOptions } from "../../http/mutualTls.ts";
+import { DeadlineTimer } from "../../sim/deadlineTimer.ts";
 import type { Clock, Random } from "../../sim/environment.ts";
+import { systemEnvironment } from "../../sim/system.ts";
 import { type Attribute, packetStream, type RadiusPacket } from "../codec/packet.ts";
 import {
   RadiusClient,
@@ -15,7 +18,7 @@ import {
 } from "../core/client.ts";
 import { RADSEC_SECRET } from "../core/server.ts";
 import type { RadiusTrace } from "./messageRecord.ts";
-import { type Endpoint, requireName, type TlsCredentials, tlsOptions, writeOrCut } from "./tls.ts";
+import { type Endpoint, requireName, writeOrCut } from "./tls.ts";
 
 export type RadiusServerTarget = Endpoint & { name: string } & (
     | { transport: "udp"; secret: Bytes }
@@ -64,8 +67,7 @@ export class RadiusRequester {
   readonly #datagrams = new Map<string, DatagramSocket>();
   readonly #connections = new Map<string, TLSSocket>();
   readonly #waiting = new Map<RadiusTransactionId, Waiting>();
-  #timer: NodeJS.Timeout | undefined;
-  #timerAt = Number.POSITIVE_INFINITY;
+  readonly #timer: DeadlineTimer;
 
   constructor(options: RadiusRequesterOptions) {
     this.#options = options;
@@ -75,6 +77,7 @@ export class RadiusRequester {
       return { name: target.name, reliable, secret: target.transport === "udp" ? target.secret : RADSEC_SECRET };
     });
     this.#client = new RadiusClient({ clock, random, servers, timers });
+    this.#timer = new DeadlineTimer(clock, systemEnvironment.timers, () => this.#perform(this.#client.advance()));
   }
 
   /** Sends a request and resolves with its answer, whatever that says; rejects with RadiusUnansweredError. */
@@ -87,7 +90,7 @@ export class RadiusRequester {
   }
 
   close(): void {
-    clearTimeout(this.#timer);
+    this.#timer.set(Number.POSITIVE_INFINITY);
     for (const socket of this.#datagrams.values()) socket.close();
     for (const socket of this.#connections.values()) socket.destroy();
     this.#datagrams.clear();
@@ -108,7 +111,7 @@ export class RadiusRequester {
         else waiting?.reject(new RadiusUnansweredError(effect.reason, effect.message));
       }
     }
-    this.#schedule();
+    this.#timer.set(this.#client.nextDeadline());
   }
 
   #send(server: number, channel: number, bytes: Bytes): void {
@@ -168,21 +171,6 @@ export class RadiusRequester {
       }
     });
     return socket;
-  }
-
-  #schedule(): void {
-    const at = this.#client.nextDeadline();
-    if (at === this.#timerAt) return;
-    clearTimeout(this.#timer);
-    this.#timerAt = at;
-    if (at === Number.POSITIVE_INFINITY) return;
-    this.#timer = setTimeout(
-      () => {
-        this.#timerAt = Number.POSITIVE_INFINITY;
-        this.#perform(this.#client.advance());
-      },
-      Math.max(0, at - this.#options.clock.now()),
-    );
   }
 }
 

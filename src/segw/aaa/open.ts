@@ -1,7 +1,7 @@
 /** The AAA client that a configuration describes. */
 import { readFileSync } from "node:fs";
 import { parseIp } from "../../bytes/ip.ts";
-import type { TlsCredentials } from "../../diameter/transport/service.ts";
+import type { TlsCredentials } from "../../http/mutualTls.ts";
 import { RoleFileError } from "../../ipsec/roleFiles.ts";
 import type { RadiusServerTarget } from "../../radius/transport/requester.ts";
 import type { Clock, Random } from "../../sim/environment.ts";

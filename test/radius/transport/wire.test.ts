@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { test } from "node:test";
+import type { TlsCredentials } from "../../../src/http/mutualTls.ts";
 import { Code } from "../../../src/radius/codec/numbers.ts";
 import { attribute, attributeOf } from "../../../src/radius/codec/packet.ts";
 import type { ClientSettings, RadiusDropReason } from "../../../src/radius/core/server.ts";
@@ -12,8 +13,6 @@ import {
   type RadiusServerTarget,
   RadiusUnansweredError,
 } from "../../../src/radius/transport/requester.ts";
-
-import type { TlsCredentials } from "../../../src/radius/transport/tls.ts";
 import { systemEnvironment } from "../../../src/sim/system.ts";
 import { TlsAuthority } from "../../net/tlsCredentials.ts";
 

@@ -25,8 +25,11 @@ export function innerAccess(
 ): InnerAccess {
   const leadsTo = (protocol: number, address: string, port: number): boolean => {
     const octets = parseIp(address);
-    const fits = addresses.some((own) => isIPv6(own) === isIPv6(address));
-    return fits && octets !== undefined && selectorsMatch(remoteSelectors, protocol, octets, port);
+    return (
+      speaks(addresses, isIPv6(address)) &&
+      octets !== undefined &&
+      selectorsMatch(remoteSelectors, protocol, octets, port)
+    );
   };
   return {
     addresses,
@@ -49,11 +52,15 @@ export async function resolveInside(
     inner.addresses.find((own) => !isIPv6(own)),
     inner.addresses.find(isIPv6),
   );
-  // Only families that the device has an address of lead anywhere.
-  const six = inner.addresses.some(isIPv6) ? resolver.resolve6(name) : Promise.resolve([]);
-  const four = inner.addresses.some((own) => !isIPv6(own)) ? resolver.resolve4(name) : Promise.resolve([]);
+  const six = speaks(inner.addresses, true) ? resolver.resolve6(name) : Promise.resolve([]);
+  const four = speaks(inner.addresses, false) ? resolver.resolve4(name) : Promise.resolve([]);
   const found = await Promise.allSettled([six, four]);
   return found.flatMap((answer) => (answer.status === "fulfilled" ? answer.value : []));
+}
+
+/** Whether the tunnel carries that family: one that a device has an inner address of, or any where it was assigned none. */
+function speaks(addresses: readonly string[], six: boolean): boolean {
+  return addresses.length === 0 || addresses.some((own) => isIPv6(own) === six);
 }
 
 const TCP = 6;

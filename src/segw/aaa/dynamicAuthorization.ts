@@ -18,7 +18,7 @@ import type { AaaChange, AaaClientHost, AaaSession } from "./client.ts";
 export interface DynamicAuthorization {
   /** NAS-Identifier. */
   gateway: string;
-  /** Its own, that a NAS-IP-Address may name; none: any may. */
+  /** Its own, of which NAS-IP-Address has to name one; none: it is not looked at. */
   addresses: readonly string[];
   host: Pick<AaaClientHost, "onDetach" | "onChange" | "sessionOf">;
   now: Milliseconds;

@@ -1,4 +1,5 @@
 /** The AAA server as a process: configuration, database, sockets and log around `AaaServer`. */
+
 import { readFileSync } from "node:fs";
 import type { Bytes } from "../bytes/bytes.ts";
 import { makeErrorAnswer } from "../diameter/codec/commands.ts";
@@ -6,6 +7,7 @@ import { Application, ResultCode, VENDOR_3GPP } from "../diameter/codec/numbers.
 import { reportMessages } from "../diameter/transport/messageRecord.ts";
 import { DiameterService } from "../diameter/transport/service.ts";
 import { KDF_1 } from "../eap/aka/variant.ts";
+import { describeEap } from "../eap/describe.ts";
 import type { BoundedServer } from "../http/boundedServer.ts";
 import type { TlsCredentials } from "../http/mutualTls.ts";
 import { readConfig } from "../ipsec/roleFiles.ts";
@@ -226,7 +228,9 @@ class Aaa {
         else answer(answerDeregistration(message, this.#identity, (imsi) => this.#subscriberGone(imsi)));
       },
       onEvent: (event) => this.#log.info({ event: event.kind, detail: event }, `Diameter: ${event.kind}`),
-      trace: this.#config.log.messages ? reportMessages(({ record, text }) => this.#log.info(record, text)) : undefined,
+      trace: this.#config.log.messages
+        ? reportMessages(({ record, text }) => this.#log.info(record, text), describeEap)
+        : undefined,
     });
     this.ports.diameter = this.#diameter.addresses().map(({ port }) => port);
   }
@@ -234,7 +238,7 @@ class Aaa {
   async #startRadius(section: NonNullable<AaaConfig["radius"]>, tls: TlsCredentials | undefined): Promise<void> {
     const clients: ClientSettings[] = [];
     const trace = this.#config.log.messages
-      ? reportPackets(({ record, text }) => this.#log.info(record, text))
+      ? reportPackets(({ record, text }) => this.#log.info(record, text), describeEap)
       : undefined;
     for (const { name, block, secretFile, certificate, dynamicAuthorization } of section.clients) {
       if (certificate !== undefined) clients.push({ name, by: { kind: "certificate", fqdn: certificate } });

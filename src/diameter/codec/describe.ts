@@ -1,4 +1,5 @@
 /** One short line a message, for ladders and logs: no secrets, and nothing of a peer's text unescaped. */
+import type { Bytes } from "../../bytes/bytes.ts";
 import { formatIp } from "../../bytes/ip.ts";
 import type { Avp } from "./avp.ts";
 import { COMMANDS } from "./commands.ts";
@@ -14,13 +15,14 @@ export function describeCommand({ header }: DiameterMessage): string {
   return header.request ? definition.requestName : definition.answerName;
 }
 
-/** One short text an AVP, those that only route left out. */
-export function describeAvps({ avps }: DiameterMessage): string[] {
-  return avps.filter((avp) => !ROUTING.has(avp.code) || avp.vendor !== 0).map(describeAvp);
+/** One short text an AVP, those that only route left out; `eap` tells what an EAP packet is. */
+export function describeAvps({ avps }: DiameterMessage, eap?: (packet: Bytes) => string): string[] {
+  return avps.filter((avp) => !ROUTING.has(avp.code) || avp.vendor !== 0).map((avp) => describeAvp(avp, eap));
 }
 
-function describeAvp(avp: Avp): string {
+function describeAvp(avp: Avp, eap: ((packet: Bytes) => string) | undefined): string {
   const name = avpName(avp.code, avp.vendor);
+  if (name === "EAP-Payload" && eap !== undefined) return `${name}(${avp.data.length === 0 ? "empty" : eap(avp.data)})`;
   if (name === undefined) return `AVP ${avp.vendor === 0 ? "" : `${avp.vendor}:`}${avp.code}`;
   const definition: AvpDefinition = AVPS[name];
   if (definition.format === "Grouped" || definition.format === "AnyAvps") return name;

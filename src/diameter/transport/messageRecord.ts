@@ -1,4 +1,5 @@
 /** Diameter messages as plain records, for logs and for programs that read them; nothing secret is in them. */
+import type { Bytes } from "../../bytes/bytes.ts";
 import { describeAvps, describeCommand } from "../codec/describe.ts";
 import { DiameterError } from "../codec/error.ts";
 import { type DiameterMessage, decodeMessage } from "../codec/message.ts";
@@ -25,6 +26,7 @@ function describeMessage(
   direction: "sent" | "received",
   octets: Buffer,
   { peer, remote }: ConnectionTrace,
+  eap: ((packet: Bytes) => string) | undefined,
 ): DescribedMessage | undefined {
   let message: DiameterMessage;
   try {
@@ -36,18 +38,19 @@ function describeMessage(
   const command = describeCommand(message);
   const who = peer ?? `${remote.address}:${remote.port}`;
   const { application } = message.header;
-  const avps = describeAvps(message);
+  const avps = describeAvps(message, eap);
   const text = `${direction} ${command} ${direction === "sent" ? "to" : "from"} ${who}: ${avps.join(" ")}`;
   const bytes = octets.length;
   return { text, record: { event: "diameterMessage", direction, peer: who, command, application, avps, bytes } };
 }
 
-/** A service's `trace` that hands each message on as a record. */
+/** A service's `trace` that hands each message on as a record; `eap` tells what an EAP packet is. */
 export function reportMessages(
   report: (message: DescribedMessage) => void,
+  eap?: (packet: Bytes) => string,
 ): NonNullable<DiameterServiceOptions["trace"]> {
   return (direction, octets, trace) => {
-    const described = describeMessage(direction, octets, trace);
+    const described = describeMessage(direction, octets, trace, eap);
     if (described !== undefined) report(described);
   };
 }

@@ -1,5 +1,7 @@
 /** One short line a packet, for ladders and logs: no secrets, and nothing of a peer's text unescaped. */
+import type { Bytes } from "../../bytes/bytes.ts";
 import { ATTRIBUTES, attributeName, FORMATS } from "./dictionary.ts";
+import { eapOf } from "./eapMessage.ts";
 import { Code } from "./numbers.ts";
 import type { Attribute, RadiusPacket } from "./packet.ts";
 
@@ -8,13 +10,17 @@ export function describeCode({ code }: RadiusPacket): string {
   return CODE_NAMES.get(code) ?? `code ${code}`;
 }
 
-/** One short text an attribute, those that only protect the packet left out; EAP-Message in its parts is one. */
-export function describeAttributes({ attributes }: RadiusPacket): string[] {
+/** One short text an attribute, those that only protect the packet left out; `eap` tells what an EAP packet is. */
+export function describeAttributes(packet: RadiusPacket, eap?: (packet: Bytes) => string): string[] {
+  const { attributes } = packet;
   const shown = attributes.filter(({ type, vendor }) => attributeName(type, vendor) !== "Message-Authenticator");
   const isEap = ({ type, vendor }: Attribute) => attributeName(type, vendor) === "EAP-Message";
-  const octets = shown.filter(isEap).reduce((sum, { value }) => sum + value.length, 0);
   const others = shown.filter((one) => !isEap(one)).map(describeAttribute);
-  return shown.some(isEap) ? [...others, `EAP-Message(${octets} octets)`] : others;
+  // In parts it is one.
+  const carried = eapOf(packet);
+  if (carried === undefined) return others;
+  if (eap === undefined) return [...others, `EAP-Message(${carried.length} octets)`];
+  return [...others, `EAP-Message(${carried.length === 0 ? "empty" : eap(carried)})`];
 }
 
 function describeAttribute({ type, vendor, value }: Attribute): string {

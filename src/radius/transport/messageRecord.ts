@@ -22,8 +22,11 @@ export interface DescribedPacket {
   };
 }
 
-/** A trace that hands each packet on as a record; octets that are no packet are told elsewhere, as dropped. */
-export function reportPackets(report: (packet: DescribedPacket) => void): RadiusTrace {
+/**
+ * A trace that hands each packet on as a record, with what `eap` says of an EAP packet; octets that are no packet are told
+ * elsewhere, as dropped.
+ */
+export function reportPackets(report: (packet: DescribedPacket) => void, eap?: (packet: Bytes) => string): RadiusTrace {
   return (direction, octets, peer) => {
     let packet: RadiusPacket;
     try {
@@ -34,7 +37,7 @@ export function reportPackets(report: (packet: DescribedPacket) => void): Radius
     }
     const code = describeCode(packet);
     const { identifier } = packet;
-    const attributes = describeAttributes(packet);
+    const attributes = describeAttributes(packet, eap);
     const text = `${direction} ${code} ${identifier} ${direction === "sent" ? "to" : "from"} ${peer}: ${attributes.join(" ")}`;
     const bytes = octets.length;
     report({ text, record: { event: "radiusMessage", direction, peer, code, identifier, attributes, bytes } });

@@ -4,6 +4,7 @@
  * Device authorization is AAR with AUTHORIZE_ONLY (see src/aaa/diameter.ts, which says why); the second round is DER, the
  * first of them with an empty EAP-Payload (A.2-3). Both rounds share a Session-Id, so one STR or ASR ends all.
  */
+
 import { type Bytes, copyOf, EMPTY } from "../../bytes/bytes.ts";
 import { formatIp, parseIp } from "../../bytes/ip.ts";
 import {
@@ -35,6 +36,7 @@ import {
 } from "../../diameter/codec/numbers.ts";
 import { reportMessages } from "../../diameter/transport/messageRecord.ts";
 import { DiameterService, type DiameterServiceOptions, UnansweredError } from "../../diameter/transport/service.ts";
+import { describeEap } from "../../eap/describe.ts";
 import type { PeerRefusal } from "../../tre/trustedEnvironment.ts";
 import {
   type AaaClient,
@@ -82,7 +84,7 @@ export class DiameterAaaClient implements AaaClient {
         { id: Application.baseAccounting, vendor: 0, accounting: true },
       ],
       onRequest: (message, _peer, answer) => answer(client.#onRequest(message)),
-      trace: host.onMessage === undefined ? undefined : reportMessages(host.onMessage),
+      trace: host.onMessage === undefined ? undefined : reportMessages(host.onMessage, describeEap),
       onEvent: (event) => {
         if (event.kind === "peerUp") host.onUp(event.peer);
         else host.onProblem(`Diameter: ${event.kind} ${JSON.stringify(event)}`);

@@ -2,9 +2,11 @@
  * The AAA server over RADIUS, by UDP or RadSec: EAP (RFC 3579), device authorization by Call-Check (RFC 2865 5.6; see
  * src/aaa/radius.ts), accounting (RFC 2866) and, the other way, Disconnect and CoA (RFC 5176).
  */
+
 import { type Bytes, copyOf, EMPTY } from "../../bytes/bytes.ts";
 import { formatIp, parseIp } from "../../bytes/ip.ts";
 import { DecodeError } from "../../bytes/reader.ts";
+import { describeEap } from "../../eap/describe.ts";
 import { encodeEap } from "../../eap/packet.ts";
 import { StrangerLog } from "../../observe/strangerLog.ts";
 import { eapMessage, eapOf } from "../../radius/codec/eapMessage.ts";
@@ -219,7 +221,7 @@ function outerAddress(from: string): Attribute[] {
 }
 
 function traceOf({ onMessage }: AaaClientHost): RadiusTrace | undefined {
-  return onMessage === undefined ? undefined : reportPackets(onMessage);
+  return onMessage === undefined ? undefined : reportPackets(onMessage, describeEap);
 }
 
 function framed(address: string): Attribute {

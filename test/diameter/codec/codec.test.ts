@@ -30,6 +30,7 @@ import {
   peekHeader,
 } from "../../../src/diameter/codec/message.ts";
 import { Application, ResultCode } from "../../../src/diameter/codec/numbers.ts";
+import { describeEap } from "../../../src/eap/describe.ts";
 import { avps, header, mutated, nested, octets, valuesOf, withOwnLength } from "./arbitrary.ts";
 
 const HEADER: DiameterHeader = {
@@ -125,6 +126,16 @@ test("a damaged message gives a message or a DiameterError, and never more AVPs 
   );
 });
 
+test("an EAP packet is told by whoever knows EAP, and by its length where nobody does", () => {
+  const avps = [
+    { code: AVPS["EAP-Payload"].code, vendor: 0, mandatory: true, data: Buffer.from("0201000a016170403031", "hex") },
+    { code: AVPS["EAP-Payload"].code, vendor: 0, mandatory: true, data: Buffer.alloc(0) },
+  ];
+  const message = { header: HEADER, avps };
+  assert.deepEqual(describeAvps(message, describeEap), ["EAP-Payload(response Identity)", "EAP-Payload(empty)"]);
+  assert.deepEqual(describeAvps(message), ["EAP-Payload(10 octets)", "EAP-Payload(0 octets)"]);
+});
+
 test("a damaged command gives values or a DiameterError, and its description is printable", () => {
   for (const definition of COMMANDS.values()) {
     const made = valuesOf(definition.request).map((values) =>
@@ -134,7 +145,8 @@ test("a damaged command gives values or a DiameterError, and its description is 
       fc.property(mutated(made).map(withOwnLength), (bytes) => {
         const decoded = decodesOrRefuses(bytes);
         if (decoded === undefined) return;
-        for (const text of [describeCommand(decoded), ...describeAvps(decoded)]) assert.match(text, /^[\x20-\x7e]+$/);
+        for (const text of [describeCommand(decoded), ...describeAvps(decoded, describeEap)])
+          assert.match(text, /^[\x20-\x7e]+$/);
         try {
           readRequest(definition, decoded);
         } catch (error) {

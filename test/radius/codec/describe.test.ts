@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { DecodeError } from "../../../src/bytes/reader.ts";
+import { describeEap } from "../../../src/eap/describe.ts";
+import { encodeEap } from "../../../src/eap/packet.ts";
 import { sealRequest } from "../../../src/radius/codec/authenticators.ts";
 import { describeAttributes, describeCode } from "../../../src/radius/codec/describe.ts";
 import { eapMessage } from "../../../src/radius/codec/eapMessage.ts";
@@ -67,6 +69,15 @@ test("attributes are told with their values, octets by their number only, EAP-Me
     "Session-Timeout(malformed)",
     "EAP-Message(300 octets)",
   ]);
+});
+
+test("an EAP packet is told by whoever knows EAP, whole, and never by its content", () => {
+  const identity = encodeEap({ kind: "response", id: 1, content: { kind: "identity", text: Buffer.alloc(400, "x") } });
+  assert.deepEqual(describeAttributes(packet(...eapMessage(identity)), describeEap), [
+    "EAP-Message(response Identity)",
+  ]);
+  assert.deepEqual(describeAttributes(packet(...eapMessage(Buffer.alloc(0))), describeEap), ["EAP-Message(empty)"]);
+  assert.deepEqual(describeAttributes(packet(...eapMessage(Buffer.alloc(3))), describeEap), ["EAP-Message(malformed)"]);
 });
 
 test("keys are not told, hidden or not", () => {

@@ -1,5 +1,4 @@
 /** The AAA server as a process: configuration, database, sockets and log around `AaaServer`. */
-
 import { readFileSync } from "node:fs";
 import type { Bytes } from "../bytes/bytes.ts";
 import { makeErrorAnswer } from "../diameter/codec/commands.ts";

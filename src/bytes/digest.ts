@@ -20,10 +20,7 @@ export function hmac(algorithm: Algorithm, key: Bytes, ...parts: readonly Bytes[
   for (let i = 0; i < short.length; i++) pad[i]! ^= short[i]!;
   const inner = digest(algorithm, pad, ...parts);
   for (let i = 0; i < BLOCK; i++) pad[i]! ^= INNER ^ OUTER;
-  const mac = digest(algorithm, pad, inner);
-  // Nothing of the key stays behind in the pool.
-  pad.fill(0);
-  return mac;
+  return digest(algorithm, pad, inner);
 }
 
 /** Octets of a block of each of the algorithms. */

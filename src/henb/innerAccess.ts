@@ -48,10 +48,8 @@ export async function resolveInside(
   const resolver = new Resolver({ timeout, tries: TRIES });
   resolver.setServers(inner.dns);
   // From an inner address: by another one the gateway would have to drop the query.
-  resolver.setLocalAddress(
-    inner.addresses.find((own) => !isIPv6(own)),
-    inner.addresses.find(isIPv6),
-  );
+  const own4 = inner.addresses.find((own) => !isIPv6(own));
+  resolver.setLocalAddress(own4 ?? "0.0.0.0", inner.addresses.find(isIPv6) ?? "::");
   const six = speaks(inner.addresses, true) ? resolver.resolve6(name) : Promise.resolve([]);
   const four = speaks(inner.addresses, false) ? resolver.resolve4(name) : Promise.resolve([]);
   const found = await Promise.allSettled([six, four]);

@@ -5,6 +5,7 @@
  * then is any of them answered: one at a time, an fsync each would bound a server to a few hundred authentications a
  * second. A statement that fails fails alone.
  */
+import { closeSync, openSync } from "node:fs";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { type Database, type Queries, type Row, type Statement, StoreError } from "./sql.ts";
 
@@ -27,9 +28,11 @@ export class SqliteDatabase implements Database {
   #transactions: Promise<void> = Promise.resolve();
   #inTransaction = false;
 
-  /** Opens or makes a file; throws StoreError. */
+  /** Opens or makes a file, for its owner only, since it holds subscribers' keys; throws StoreError. */
   constructor(path: string) {
     try {
+      // SQLite makes one for everybody, and its journals with the mode of the file.
+      if (path !== ":memory:") closeSync(openSync(path, "a", 0o600));
       this.#database = new DatabaseSync(path);
       // FULL: what was acknowledged survives the loss of power. Other processes (the command line) may write as well.
       this.#database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10000;");

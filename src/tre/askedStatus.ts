@@ -80,7 +80,7 @@ export class AskedStatus {
     const asked = open.get(at);
     if (asked === undefined) throw new StatusQuestionError(`no request about certificate ${at} is open`);
     open.delete(at);
-    const { clock, ocspTolerance, ocspMaxAge, ocspDelegates = "trust", signatureCache } = this.#policy;
+    const { clock, ocspTolerance, ocspMaxAge, ocspDelegates, signatureCache } = this.#policy;
     const { trustedResponders, allowWeakAlgorithms } = this.#policy;
     const verdict = checkOcspResponse({
       response,

@@ -18,8 +18,8 @@ export interface InBandPolicy {
   trustedResponders: readonly Certificate[];
   ocspTolerance: Milliseconds;
   ocspMaxAge: Milliseconds;
-  /** What becomes of the answers of a signer without id-pkix-ocsp-nocheck; trusted if left out. */
-  ocspDelegates?: "trust" | "refuse" | undefined;
+  /** What becomes of the answers of a delegated signer without id-pkix-ocsp-nocheck. */
+  ocspDelegates: "trust" | "refuse";
   allowWeakAlgorithms: boolean;
   signatureCache?: SignatureCache;
 }
@@ -138,7 +138,7 @@ function statusOf(
       maxAge: policy.ocspMaxAge,
       trustedResponders: policy.trustedResponders,
       allowWeakAlgorithms: policy.allowWeakAlgorithms,
-      delegates: policy.ocspDelegates ?? "trust",
+      delegates: policy.ocspDelegates,
       ...(policy.signatureCache === undefined ? {} : { signatureCache: policy.signatureCache }),
     });
     if (verdict.status === "invalid") {

@@ -13,7 +13,7 @@ import { TLS_PROFILE, type TLS_VERSIONS } from "../http/tlsProfile.ts";
 import type { Certificate } from "../x509/certificate.ts";
 import { toPem } from "../x509/pem.ts";
 import type { InBandPolicy } from "./inBandStatus.ts";
-import { listPemFiles, readCertificates, readPrivateKey, readResponders, TreError } from "./softwareTre.ts";
+import { readCertificates, readPrivateKey, readResponders, readTlsRoots, TreError } from "./softwareTre.ts";
 import type { TlsEnvironment, TlsServerVerdict } from "./tlsEnvironment.ts";
 import { type TlsPeerPolicy, type TlsServerCredentials, verifyTlsServer } from "./tlsPeer.ts";
 
@@ -49,10 +49,8 @@ export class SoftwareTlsEnvironment implements TlsEnvironment {
       // No roots of OpenSSL's own: it is not asked.
       ca: [],
     });
-    const folder = join(directory, existsSync(join(directory, "tls-roots")) ? "tls-roots" : "roots");
-    this.#roots = listPemFiles(folder).flatMap((file) => readCertificates(join(folder, file), WHAT_ROOTS_ARE));
+    this.#roots = readTlsRoots(directory);
     this.#trustedResponders = readResponders(directory);
-    if (this.#roots.length === 0) throw new TreError(`${folder} holds no *.pem: put there ${WHAT_ROOTS_ARE}`);
   }
 
   async secureContext(): Promise<SecureContext> {
@@ -73,4 +71,3 @@ export class SoftwareTlsEnvironment implements TlsEnvironment {
 }
 
 const MAX_PATH = 4;
-const WHAT_ROOTS_ARE = "the certificates of the root CAs trusted for the H(e)MS as *.pem";

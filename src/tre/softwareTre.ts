@@ -66,16 +66,10 @@ export class SoftwareTre implements TrustedEnvironment {
     const leaf = this.#chain[0]!;
     this.#fqdn = fqdnOf(leaf, chainFile);
     this.#key = readPrivateKey(join(directory, "identity.key.pem"), leaf, chainFile);
-    const folder = join(directory, "roots");
-    const roots = listPemFiles(folder).flatMap((file) => readCertificates(join(folder, file), WHAT_ROOTS_ARE));
-    if (roots.length === 0)
-      throw new TreError(
-        `${folder} holds no *.pem: put there ${WHAT_ROOTS_ARE}; without one no gateway can be trusted`,
-      );
     // TS 33.320 7.2.3-2: four received.
     this.#policy = {
       ...policy,
-      roots,
+      roots: readRoots(directory),
       trustedResponders: readResponders(directory),
       checkServerName: true,
       maxPath: MAX_PATH,
@@ -145,11 +139,37 @@ export class SoftwareTre implements TrustedEnvironment {
   }
 }
 
+/** The roots above gateways' certificates. */
+export function readRoots(directory: string): Certificate[] {
+  return readSome(join(directory, "roots"), "the certificates of the root CAs trusted for gateways");
+}
+
+/** The roots above H(e)MSs' certificates: their own where there are any. */
+export function readTlsRoots(directory: string): Certificate[] {
+  const folder = join(directory, existsSync(join(directory, "tls-roots")) ? "tls-roots" : "roots");
+  return readSome(folder, "the certificates of the root CAs trusted for the H(e)MS");
+}
+
 /** OCSP responders that the operator trusts besides those that a CA delegates to (RFC 6960 2.6, RFC 4806 3.1); often none. */
 export function readResponders(directory: string): Certificate[] {
   const folder = join(directory, "responders");
-  if (!existsSync(folder)) return [];
-  return listPemFiles(folder).flatMap((file) => readCertificates(join(folder, file), WHAT_RESPONDERS_ARE));
+  return existsSync(folder) ? readFolder(folder, "the certificates of OCSP responders trusted for every CA") : [];
+}
+
+function readSome(folder: string, what: string): Certificate[] {
+  const certificates = readFolder(folder, what);
+  if (certificates.length > 0) return certificates;
+  throw new TreError(`${folder} holds no *.pem: put there ${what} as *.pem; without one nobody can be trusted`);
+}
+
+function readFolder(folder: string, what: string): Certificate[] {
+  let names: string[];
+  try {
+    names = readdirSync(folder).filter((name) => name.endsWith(".pem"));
+  } catch (error) {
+    throw new TreError(`${folder} cannot be read (${codeOf(error)}): make it, and put there ${what} as *.pem`);
+  }
+  return names.flatMap((name) => readCertificates(join(folder, name), what));
 }
 
 export function readCertificates(file: string, what: string): Certificate[] {
@@ -209,14 +229,6 @@ function readText(file: string, what: string): string {
   }
 }
 
-export function listPemFiles(folder: string): string[] {
-  try {
-    return readdirSync(folder).filter((name) => name.endsWith(".pem"));
-  } catch (error) {
-    throw new TreError(`${folder} cannot be read (${codeOf(error)}): make it, and put there ${WHAT_ROOTS_ARE}`);
-  }
-}
-
 /** A regular file's octets: reading a pipe or a device might never end. */
 function readMeasured(file: string): Bytes | undefined {
   try {
@@ -234,5 +246,3 @@ const DEFAULT_ASKING: AskingPolicy = { nonce: "optional", hash: "sha1" };
 const MAX_PATH = 4;
 /** Octets. */
 const INTEGRITY_NONCE = 16;
-const WHAT_RESPONDERS_ARE = "the certificates of OCSP responders that are trusted for every CA";
-const WHAT_ROOTS_ARE = "the certificates of the root CAs trusted for gateways as *.pem";

@@ -44,5 +44,10 @@ test("the tunnel leads to what its selectors cover, in the families that the dev
 test("nobody to ask, and nobody who answers, is no address", async () => {
   assert.deepEqual(await resolveInside("hems.example", { addresses: ["10.64.0.1"], dns: [] }, 1), []);
   // Port 53 of an address where nothing listens; from an address of loopback, so that nothing leaves the machine.
-  assert.deepEqual(await resolveInside("hems.example", { addresses: ["127.0.0.1"], dns: ["127.0.0.254"] }, 50), []);
+  for (const [own, server] of [
+    ["127.0.0.1", "127.0.0.254"],
+    ["::1", "::1"],
+  ] as const)
+    for (const addresses of [[own], []])
+      assert.deepEqual(await resolveInside("hems.example", { addresses, dns: [server] }, 50), [], own);
 });

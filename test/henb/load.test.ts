@@ -141,6 +141,7 @@ function generator(
       trustedResponders: [],
       ocspTolerance: 0,
       ocspMaxAge: 0,
+      ocspDelegates: "trust",
     },
     path: () => ({
       local: { address: ADDRESS, port: 500 },

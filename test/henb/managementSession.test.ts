@@ -253,6 +253,7 @@ function treFor(
     profile: undefined,
     ocspTolerance: 0,
     ocspMaxAge: DAY,
+    ocspDelegates: "trust",
     ...policy,
   });
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { deviceConfig } from "../../src/henb/config.ts";
+import { ocspPolicy } from "../../src/henb/ocspConfig.ts";
 
 const DEVICE = { tre: { directory: "tre", files: "files" }, gateway: { name: "segw.operator.example" } };
 const RESPONDERS = { responders: ["http://10.40.0.80/"] };
@@ -31,6 +32,18 @@ for (const [what, changes, path, message] of [
     assert.match(error!.issues[0]!.message, message);
   });
 }
+
+test("what the TrE judges responses by is what the section says", () => {
+  const ocsp = { inBand: "path", ask: ["direct"], ...RESPONDERS, tolerance: "1m", maxAge: "1d", delegates: "refuse" };
+  assert.deepEqual(ocspPolicy(deviceConfig.parse({ ...DEVICE, ocsp }).ocsp), {
+    inBandOcsp: "path",
+    askedOcsp: "leaf",
+    asking: { nonce: "optional", hash: "sha1" },
+    ocspTolerance: 60_000,
+    ocspMaxAge: 24 * 3600_000,
+    ocspDelegates: "refuse",
+  });
+});
 
 test("by default the gateway's own response is demanded, and nobody is asked", () => {
   const { ocsp } = deviceConfig.parse(DEVICE);

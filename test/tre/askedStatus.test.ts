@@ -177,6 +177,7 @@ function asking(changes: Partial<AskingPolicy> = {}): AskedStatus {
       clock: { now: () => NOW },
       ocspTolerance: 300_000,
       ocspMaxAge: DAY,
+      ocspDelegates: "trust",
       trustedResponders: [],
       allowWeakAlgorithms: false,
     },

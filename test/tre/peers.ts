@@ -65,6 +65,7 @@ export function policy(over: Partial<VerifierPolicy> = {}): VerifierPolicy {
     trustedResponders: [],
     ocspTolerance: 300_000,
     ocspMaxAge: DAY,
+    ocspDelegates: "trust",
     ...over,
   };
 }

@@ -31,6 +31,7 @@ function verdict(peer: PeerCredentials, root: Certificate, time: number, profile
     trustedResponders: [],
     ocspTolerance: 0,
     ocspMaxAge: 0,
+    ocspDelegates: "trust",
     profile,
   });
 }

@@ -169,7 +169,7 @@ describe("a folder that cannot be used is refused with what to do", () => {
       remove("roots"),
       /roots cannot be read \(ENOENT\): make it, and put there the certificates of the root CAs/,
     ],
-    ["an empty folder of roots", remove("roots/operator.pem"), /roots holds no \*\.pem: .*no gateway can be trusted/],
+    ["an empty folder of roots", remove("roots/operator.pem"), /roots holds no \*\.pem: .*nobody can be trusted/],
     ["a root that is none", overwrite("roots/operator.pem", keyPem(gateway)), /operator\.pem holds no PEM certificate/],
     [
       "a folder in place of a root",
@@ -299,6 +299,7 @@ function open(directory: string, over: Partial<TrePolicy> = {}, filesRoot = dire
     inBandOcsp: "off",
     ocspTolerance: 300_000,
     ocspMaxAge: 3600_000,
+    ocspDelegates: "trust",
     ...over,
   });
 }

@@ -2,21 +2,21 @@
  * What roles demand of the certificates they are shown, read from a role's configuration file or from one that holds a
  * `revocation` section with a rule for each class of peers.
  */
-import { existsSync, readdirSync } from "node:fs";
-import { join } from "node:path";
 import { z } from "zod";
 import { path } from "../../config/fields.ts";
 import { hemsConfig } from "../../hems/config.ts";
 import { deviceConfig } from "../../henb/config.ts";
 import type { ManagementConfig } from "../../henb/managementConfig.ts";
+import { hostOf } from "../../henb/managementSession.ts";
 import type { OcspConfig } from "../../henb/ocspConfig.ts";
-import { RoleFileError, readCertificates, readConfig } from "../../ipsec/roleFiles.ts";
+import { readCertificates, readConfig } from "../../ipsec/roleFiles.ts";
 import { profilePolicy, profileSection } from "../../ipsec/settings.ts";
 import { type RevocationSection, revocationSection } from "../../revocation/config.ts";
 import { gatewayConfig } from "../../segw/config.ts";
 import type { Clock, Random } from "../../sim/environment.ts";
 import type { InBandPolicy, StatusScope } from "../../tre/inBandStatus.ts";
 import type { ProfilePolicy } from "../../tre/peerProfile.ts";
+import { readResponders, readRoots, readTlsRoots } from "../../tre/softwareTre.ts";
 import type { Purpose } from "../../trust/path.ts";
 import type { CertificateProfile } from "../../trust/profiles/rule.ts";
 import type { PeerClass } from "../../trust/revocationPolicy.ts";
@@ -95,7 +95,7 @@ export interface RoleWorld {
   online: boolean;
 }
 
-/** Reads FILE.yaml; throws ConfigError or RoleFileError. */
+/** Reads FILE.yaml; throws ConfigError, RoleFileError, or TreError for a device whose TrE this user cannot read. */
 export function readPolicyFile(file: string): PolicyFile {
   const { config } = readConfig(z.looseObject({}), file);
   if ("tre" in config) return ofDevice(file);
@@ -155,8 +155,8 @@ function ofDevice(file: string): PolicyFile {
   const { config, at } = readConfig(deviceConfig, file);
   const { ike, ocsp, profile, gateway, management } = config;
   const tre = at(config.tre.directory);
-  const roots = rootsOf(join(tre, "roots"));
-  const trustedResponders = existsSync(join(tre, "responders")) ? rootsOf(join(tre, "responders")) : [];
+  const roots = readRoots(tre);
+  const trustedResponders = readResponders(tre);
   const role: RolePolicy = {
     role: "H(e)NB",
     ...GATEWAY,
@@ -168,7 +168,7 @@ function ofDevice(file: string): PolicyFile {
     roots,
   };
   if (management === undefined) return { roles: [role], roots, folder: at(".") };
-  const tlsRoots = existsSync(join(tre, "tls-roots")) ? rootsOf(join(tre, "tls-roots")) : roots;
+  const tlsRoots = readTlsRoots(tre);
   const towardsManagement = ofManagement(management, tlsRoots, trustedResponders);
   return { roles: [role, towardsManagement], roots: [...new Set([...roots, ...tlsRoots])], folder: at(".") };
 }
@@ -183,7 +183,7 @@ function ofManagement(
   return {
     role: "H(e)NB",
     ...MANAGEMENT_SERVER,
-    connectsTo: new URL(url).hostname.replace(/^\[(.*)\]$/, "$1"),
+    connectsTo: hostOf(new URL(url)),
     allowWeakAlgorithms,
     profile: profilePolicy(profile, "hems"),
     inBand: {
@@ -203,24 +203,16 @@ function judging({ tolerance, maxAge, delegates }: Pick<OcspConfig, "tolerance" 
 /** Direct or through the tunnel the same is asked (TS 33.320 7.2.3-5); from here only directly. */
 function askedOf(ocsp: OcspConfig): RevocationSection {
   const { scope, responders, origins, namedHosts, method, nonce, hash, timeLimit, deadline, tolerance, maxAge } = ocsp;
+  // A device has no CRLs: whom it does not trust it cannot check.
+  const delegates = ocsp.delegates === "refuse" ? "check" : "trust";
   return revocationSection.parse({
     gateway: { methods: "ocsp", scope, origins, operator: { ocsp: responders }, ...(namedHosts && { namedHosts }) },
-    ocsp: { method, nonce, hash, timeLimit: `${timeLimit}ms`, tolerance: `${tolerance}ms`, maxAge: `${maxAge}ms` },
+    ocsp: {
+      ...{ method, nonce, hash, delegates },
+      ...{ timeLimit: `${timeLimit}ms`, tolerance: `${tolerance}ms`, maxAge: `${maxAge}ms` },
+    },
     deadline: `${deadline}ms`,
   });
-}
-
-/** A TrE's own folder of roots, where this user may read it. */
-function rootsOf(folder: string): Certificate[] {
-  let names: string[];
-  try {
-    names = readdirSync(folder);
-  } catch (error) {
-    throw new RoleFileError(
-      `${folder}, the roots of the trusted environment, cannot be read (${(error as NodeJS.ErrnoException).code})`,
-    );
-  }
-  return names.filter((name) => name.endsWith(".pem")).flatMap((name) => readCertificates(join(folder, name)));
 }
 
 const DEVICE_BY_IKE = {
@@ -242,4 +234,10 @@ const MANAGEMENT_SERVER = {
   purpose: "tlsServer",
   name: "connectedTo",
 } as const;
-const NOT_IN_BAND: InBand = { depth: "off", trustedResponders: [], ocspTolerance: 0, ocspMaxAge: 0 };
+const NOT_IN_BAND: InBand = {
+  depth: "off",
+  trustedResponders: [],
+  ocspTolerance: 0,
+  ocspMaxAge: 0,
+  ocspDelegates: "trust",
+};

@@ -4,6 +4,7 @@ import { basename } from "node:path";
 import { ConfigError } from "../../config/load.ts";
 import { RoleFileError } from "../../ipsec/roleFiles.ts";
 import { systemEnvironment } from "../../sim/system.ts";
+import { TreError } from "../../tre/softwareTre.ts";
 import {
   CERTIFICATE_PROFILES,
   type CertificateProfile,
@@ -115,8 +116,8 @@ export const command: Command = {
             );
       return show(io, whole, policy, values.json === true, values.brief === true);
     } catch (error) {
-      if (error instanceof UnreadableInput || error instanceof ConfigError || error instanceof RoleFileError)
-        throw new UsageError(error.message);
+      if ([UnreadableInput, ConfigError, RoleFileError, TreError].some((kind) => error instanceof kind))
+        throw new UsageError((error as Error).message);
       if (!(error instanceof UnreachableHost)) throw error;
       io.complain(`femtogate check: ${error.message}`);
       return STATUS.undetermined;

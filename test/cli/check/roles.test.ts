@@ -11,6 +11,7 @@ import { askOcsp } from "../../net/askOcsp.ts";
 import { makePki, serve } from "../../pki/folder.ts";
 import { largeSerial } from "../../revocation/largeCrl.ts";
 import { crlAt, entryOf, indirectAt, pointOf } from "../../revocation/storeWorld.ts";
+import { ocsp as signedOcsp } from "../../tre/peers.ts";
 import { make, NOW } from "../../x509/made.ts";
 import { femtogate } from "../femtogate.ts";
 import { CheckFolder, check, checkJson } from "./run.ts";
@@ -217,6 +218,41 @@ test("a device's file says what it wants of a gateway: name, TrE's roots, an OCS
   const bad = ["--ocsp-response", await ocsp(gateway.certificate, "segw-ca")];
   const revoked = await checkJson(gateway.file, "--policy", policy("segw.example"), ...bad);
   assert.deepEqual([revoked.status, verdicts(revoked.report)], [1, ["H(e)NB refuse CertificateRevoked"]]);
+});
+
+test("a device's file says whether delegated OCSP signers without nocheck are believed, and whom else it trusts", async (t) => {
+  const { folder } = await world(t);
+  const root = make({ name: "Root" });
+  const usage = [
+    keyUsage("digitalSignature"),
+    extendedKeyUsage(Oid.ipsecIke),
+    subjectAltName({ dns: ["segw.example"] }),
+  ];
+  const gateway = make({ name: "segw.example", issuer: root, extensions: usage });
+  const delegate = make({
+    name: "responder",
+    issuer: root,
+    extensions: [keyUsage("digitalSignature"), extendedKeyUsage(Oid.ocspSigning)],
+  });
+  mkdirSync(folder.path("tre/roots"), { recursive: true });
+  folder.writeCertificates("tre/roots/root.pem", root.certificate);
+  const judged = async (delegates: string) => {
+    const file = folder.write(
+      "henb.yaml",
+      `tre: { directory: tre, files: files }\ngateway: { name: segw.example }\nocsp: { delegates: ${delegates} }\n`,
+    );
+    const { report } = await checkJson(
+      ...[folder.writeCertificates("gateway.pem", gateway.certificate), "--policy", file, "--profile", "segw"],
+      ...["--time", new Date(NOW).toISOString(), "--ocsp-response"],
+      folder.write("response.der", signedOcsp(gateway, root, { by: delegate })),
+    );
+    return verdicts(report);
+  };
+  assert.deepEqual(await judged("trust"), ["H(e)NB accept"]);
+  assert.deepEqual(await judged("refuse"), ["H(e)NB refuse NoValidOcspResponse"]);
+  mkdirSync(folder.path("tre/responders"));
+  folder.writeCertificates("tre/responders/own.pem", delegate.certificate);
+  assert.deepEqual(await judged("refuse"), ["H(e)NB accept"]);
 });
 
 test("a device's file says what it wants of its H(e)MS too: name, roots of its own, a stapled response or an asked one", async (t) => {
